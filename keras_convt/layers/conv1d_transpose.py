@@ -1,0 +1,105 @@
+"""Transposed convolution of signals."""
+
+import keras
+
+from keras_convt.layers.base_conv_transpose import BaseConvTranspose
+
+
+@keras.saving.register_keras_serializable(package="keras_convt")
+class Conv1DTranspose(BaseConvTranspose):
+    """1D transposed convolution layer.
+
+    It goes in the opposite direction of a convolution: from something that
+    has the shape of a convolution's output to something that has the shape
+    of its input, with the same connectivity. A drop-in replacement for
+    `keras.layers.Conv1DTranspose`: the same arguments, weights and results.
+    What it adds is keyword-only or a new value.
+
+    With `ke = (kernel_size - 1) * dilation_rate + 1`, the output has these
+    steps for an input of `steps` (Dumoulin & Visin, "A guide to convolution
+    arithmetic for deep learning", chapter 4):
+
+    | `padding` | `output_padding=None` | `output_padding=p` |
+    |---|---|---|
+    | `"valid"` | `(steps - 1) * strides + max(ke, strides)` | `(steps - 1) * strides + ke + p` |
+    | `"same"` | `steps * strides` | `(steps - 1) * strides + ke % 2 + p` |
+    | `"causal"` | `steps * strides` | refused |
+    | `(a, b)` | `(steps - 1) * strides + ke - a - b` | `(steps - 1) * strides + ke - a - b + p` |
+
+    Steps that no input reaches are zero before bias and activation: with
+    `"valid"` and strides above `ke`, those at the end.
+
+    Args:
+        filters: int, the number of channels of the output.
+        kernel_size: int or sequence of 1 int, the taps of the kernel.
+        strides: int or sequence of 1 int, output steps from one input step
+            to the next. `strides > 1` is incompatible with
+            `dilation_rate > 1`. Defaults to `1`.
+        padding: string in any case, or whole numbers. `"valid"` crops
+            nothing. `"same"` crops evenly at both ends, so that the output
+            has `strides` times the steps of the input. `"causal"` crops the
+            end only, so that output step `n` depends on no input step after
+            `n // strides`. A pair `(left, right)`, or an int for both, crops
+            so many output steps; a negative `right` appends zeros.
+            Defaults to `"valid"`.
+        output_padding: int or sequence of 1 int, output steps added to the
+            shortest output, less than `strides`. `None` gives the length
+            above. Defaults to `None`.
+        data_format: `"channels_last"` or `"channels_first"`. `None` is the
+            `image_data_format` of your Keras config. Defaults to `None`.
+        dilation_rate: int or sequence of 1 int, output steps from one tap of
+            the kernel to the next. Defaults to `1`.
+        activation: Activation function. If `None`, none is applied.
+        use_bias: bool, whether a bias is added to the output.
+        kernel_initializer: Initializer of the kernel. `None` is
+            `"glorot_uniform"`.
+        bias_initializer: Initializer of the bias. `None` is `"zeros"`.
+        kernel_regularizer: Optional regularizer of the kernel.
+        bias_regularizer: Optional regularizer of the bias.
+        activity_regularizer: Optional regularizer of the output.
+        kernel_constraint: Optional projection of the kernel after an update.
+        bias_constraint: Optional projection of the bias after an update.
+        groups: int that divides `filters` and the input's channels. Each
+            group of filters sees its own group of channels. Keyword-only.
+            Defaults to `1`.
+        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor, see below.
+        output_size: The output's steps: an int, a sequence of 1 int, or a
+            tensor with the steps that are meant. Legal are the lengths whose
+            forward convolution with these settings has the steps of
+            `inputs`; the layer is then its exact transpose. Defaults to
+            `None`: the length above.
+        mask: Optional bool tensor of shape `(batch, steps)`. Steps where it
+            is False contribute nothing. Keras passes the mask that a layer
+            before made.
+
+    Input shape:
+        3D tensor of shape `(batch, steps, channels)`, or
+        `(batch, channels, steps)` if `data_format="channels_first"`.
+
+    Output shape:
+        3D tensor of shape `(batch, new_steps, filters)`, or
+        `(batch, filters, new_steps)` if `data_format="channels_first"`.
+
+    Returns:
+        `activation(conv_transpose(inputs, kernel) + bias)`, in the compute
+        dtype.
+
+    Raises:
+        ValueError, TypeError: If an argument cannot be used, before any
+            weight exists. The message names it, its value, and what was
+            expected.
+
+    Example:
+
+    >>> import keras
+    >>> import keras_convt
+    >>> x = keras.random.uniform((4, 10, 128))
+    >>> y = keras_convt.Conv1DTranspose(32, 3, 2, activation="relu")(x)
+    >>> tuple(y.shape)
+    (4, 21, 32)
+    """
+
+    rank = 1

@@ -1,0 +1,254 @@
+"""Transposed convolution of a tensor with a kernel, in 1D, 2D and 3D."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_convt import arguments, geometry
+from keras_convt.geometry import Axis
+from keras_convt.ops.choice import choose
+from keras_convt.ops.formulations import FORMULATIONS
+from keras_convt.ops.window import cut, to_channels_first, to_channels_last
+
+
+def conv_transpose(
+    inputs: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    output_padding: Any = None,
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+    groups: int = 1,
+    output_size: Any = None,
+    implementation: str = "auto",
+) -> Any:
+    """Transposed convolution in 1D, 2D or 3D, the same on every backend.
+
+    One axis of the result is a window of
+
+    `full[i * strides + t * dilation_rate] += inputs[i] . kernel[t]`
+
+    (Dumoulin & Visin, "A guide to convolution arithmetic for deep learning",
+    chapter 4).
+
+    Args:
+        inputs: Tensor of shape `(batch, *steps, channels)`, or
+            `(batch, channels, *steps)` if `data_format="channels_first"`,
+            with one to three axes of steps.
+        kernel: Tensor of shape `(*kernel_size, filters // groups, channels)`.
+        strides: Output steps from one input step to the next; a number, or
+            one an axis.
+        padding: `"valid"`, `"same"`, `"causal"` (1D), or the output steps to
+            crop: a number, a pair `(left, right)` (1D), or one pair an axis.
+            A negative right crop appends zeros.
+        output_padding: Output steps after the shortest output; a number
+            below `strides`, or one an axis. `None` gives the default length.
+        data_format: `"channels_last"` or `"channels_first"`; `None` is
+            Keras's configured one.
+        dilation_rate: Output steps from one tap of the kernel to the next; a
+            number, or one an axis. May be combined with `strides`.
+        groups: Number of groups that channels and filters are divided into.
+        output_size: The output's steps, out of those whose forward
+            convolution has the steps of `inputs`; a number, one an axis, or a
+            tensor whose steps are meant. `None` gives the default length.
+        implementation: `"auto"`, or the name of a formulation in
+            `keras_convt.ops.formulations`.
+
+    Returns:
+        Tensor of shape `(batch, *output_steps, filters)`, or
+        `(batch, filters, *output_steps)`.
+
+    Raises:
+        ValueError, TypeError: If an argument cannot be used. The message
+            names it and what was expected.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_convt
+    >>> x = np.array([[[1.0], [2.0]]])  # 1 signal of 2 steps, 1 channel
+    >>> kernel = np.array([[[1.0]], [[10.0]], [[100.0]]])
+    >>> y = keras_convt.ops.conv_transpose(x, kernel, strides=2)
+    >>> [float(sample) for sample in y[0, :, 0]]
+    [1.0, 10.0, 102.0, 20.0, 200.0]
+    """
+    operation = ConvTranspose(
+        strides=strides,
+        padding=padding,
+        output_padding=output_padding,
+        data_format=data_format,
+        dilation_rate=dilation_rate,
+        groups=groups,
+        implementation=implementation,
+    )
+    if any(map(keras.utils.is_keras_tensor, (inputs, kernel))):
+        return operation(inputs, kernel, output_size=output_size)
+    return operation.call(inputs, kernel, output_size=output_size)
+
+
+@keras.saving.register_keras_serializable(package="keras_convt")
+class ConvTranspose(keras.Operation):
+    """`conv_transpose` as a node of a functional model."""
+
+    def __init__(
+        self,
+        strides: Any,
+        padding: Any,
+        output_padding: Any,
+        data_format: str | None,
+        dilation_rate: Any,
+        groups: int,
+        implementation: str,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.strides = strides
+        self.padding = padding
+        self.output_padding = output_padding
+        self.data_format = arguments.data_format(data_format)
+        self.dilation_rate = dilation_rate
+        self.groups = arguments.whole_number(groups, "groups", minimum=1)
+        self.implementation = arguments.implementation(
+            implementation, FORMULATIONS
+        )
+
+    def call(self, inputs: Any, kernel: Any, output_size: Any = None) -> Any:
+        inputs = ops.convert_to_tensor(inputs)
+        kernel = ops.convert_to_tensor(kernel)
+        return transposed_convolution(
+            inputs,
+            kernel,
+            self._axes(inputs, kernel),
+            self.data_format,
+            self.groups,
+            output_size,
+            self.implementation,
+        )
+
+    def compute_output_spec(
+        self, inputs: Any, kernel: Any, output_size: Any = None
+    ) -> keras.KerasTensor:
+        axes = self._axes(inputs, kernel)
+        shape = geometry.output_shape(
+            inputs.shape,
+            axes,
+            kernel.shape[-2] * self.groups,
+            self.data_format,
+            requested_steps(output_size, len(axes), self.data_format),
+        )
+        return keras.KerasTensor(shape, _common_dtype(inputs, kernel))
+
+    def _axes(self, inputs: Any, kernel: Any) -> tuple[Axis, ...]:
+        rank = len(inputs.shape) - 2
+        if rank not in (1, 2, 3) or len(kernel.shape) != rank + 2:
+            raise ValueError(
+                "`inputs` must have 3, 4 or 5 axes (a batch, channels, and "
+                "one to three axes of steps), and `kernel` as many. Received: "
+                f"inputs.shape={tuple(inputs.shape)}, "
+                f"kernel.shape={tuple(kernel.shape)}."
+            )
+        channels = inputs.shape[geometry.channel_axis(self.data_format)]
+        if channels != kernel.shape[-1]:
+            raise ValueError(
+                "`kernel` must have the channels of `inputs` on its last "
+                f"axis: {channels}. Received: "
+                f"kernel.shape={tuple(kernel.shape)}, "
+                f"inputs.shape={tuple(inputs.shape)}, "
+                f"data_format={self.data_format!r}."
+            )
+        arguments.divisible(channels, self.groups, "channels")
+        strides = arguments.sizes(self.strides, rank, "strides")
+        padding = arguments.padding(self.padding, rank)
+        return geometry.axes(
+            tuple(kernel.shape[:-2]),
+            strides,
+            arguments.sizes(self.dilation_rate, rank, "dilation_rate"),
+            padding,
+            arguments.output_padding(self.output_padding, strides, padding),
+        )
+
+
+def transposed_convolution(
+    inputs: Any,
+    kernel: Any,
+    axes: tuple[Axis, ...],
+    data_format: str,
+    groups: int = 1,
+    output_size: Any = None,
+    implementation: str = "auto",
+) -> Any:
+    """`conv_transpose` of tensors, with arguments that are checked already."""
+    if data_format == "channels_first":
+        inputs = to_channels_last(inputs)
+    dtype = _common_dtype(inputs, kernel)
+    inputs, kernel = ops.cast(inputs, dtype), ops.cast(kernel, dtype)
+    requested = requested_steps(output_size, len(axes), data_format)
+    geometry.output_shape(
+        inputs.shape, axes, kernel.shape[-2], "channels_last", _known(requested)
+    )
+    steps = ops.shape(inputs)[1:-1]
+    crops = [axis.crop for axis in axes]
+    known = True
+    if requested is not None:
+        crops = [
+            axis.crop_to(n, size)
+            for axis, n, size in zip(axes, steps, requested, strict=True)
+        ]
+        known = all(isinstance(side, int) for crop in crops for side in crop)
+    strides = tuple(axis.stride for axis in axes)
+    dilation_rate = tuple(axis.dilation_rate for axis in axes)
+    if implementation == "auto":
+        implementation = choose(
+            kernel_size=tuple(axis.kernel_size for axis in axes),
+            strides=strides,
+            dilation_rate=dilation_rate,
+            groups=groups,
+            channels=kernel.shape[-1],
+            filters=kernel.shape[-2] * groups,
+        )
+    outputs = FORMULATIONS[implementation](
+        inputs,
+        kernel,
+        strides,
+        dilation_rate,
+        groups,
+        # At most a stride of zeros is past the end of any window.
+        tuple(crops) if known else tuple((0, -s) for s in strides),
+    )
+    if requested is not None and not known:
+        outputs = cut(outputs, tuple(left for left, _ in crops), requested)
+    if data_format == "channels_first":
+        outputs = to_channels_first(outputs)
+    return outputs
+
+
+def requested_steps(
+    output_size: Any, rank: int, data_format: str
+) -> tuple[Any, ...] | None:
+    """The steps that `output_size` asks for, one an axis.
+
+    A tensor's steps may be None (symbolic) or scalar tensors.
+    """
+    if output_size is None:
+        return None
+    shape = getattr(output_size, "shape", None)
+    if shape is not None and len(shape) == rank + 2:
+        if not keras.utils.is_keras_tensor(output_size):
+            shape = ops.shape(output_size)
+        return geometry.spatial(shape, data_format)
+    return arguments.sizes(output_size, rank, "output_size")
+
+
+def _known(requested: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    """The requested steps that are numbers already; None for the others."""
+    if requested is None:
+        return None
+    return tuple(n if isinstance(n, int) else None for n in requested)
+
+
+def _common_dtype(inputs: Any, kernel: Any) -> str:
+    if inputs.dtype == kernel.dtype:
+        return keras.backend.standardize_dtype(inputs.dtype)
+    return keras.backend.result_type(inputs.dtype, kernel.dtype)

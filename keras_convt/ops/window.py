@@ -1,0 +1,49 @@
+"""Cropping and extending the result of a formulation to its window."""
+
+from typing import Any
+
+from keras import ops
+
+
+def crop(outputs: Any, crops: tuple[tuple[int, int], ...]) -> Any:
+    """Crop (left, right) samples off every spatial axis of `outputs`.
+
+    Args:
+        outputs: Tensor of shape `(batch, *steps, channels)`.
+        crops: One pair for each spatial axis. `left` is at least 0; a
+            negative `right` appends zeros.
+    """
+    if any(right < 0 for _, right in crops):
+        zeros = [(0, max(-right, 0)) for _, right in crops]
+        outputs = ops.pad(outputs, [(0, 0), *zeros, (0, 0)])
+    if any(left > 0 or right > 0 for left, right in crops):
+        spatial = (
+            slice(left, -right if right > 0 else None) for left, right in crops
+        )
+        outputs = outputs[(slice(None), *spatial)]
+    return outputs
+
+
+def cut(outputs: Any, lefts: tuple[Any, ...], lengths: tuple[Any, ...]) -> Any:
+    """Cut windows out whose place is known only when the graph runs.
+
+    Args:
+        outputs: Tensor of shape `(batch, *steps, channels)`.
+        lefts: Samples before the window, one int or scalar tensor an axis.
+        lengths: Samples of the window, likewise.
+    """
+    spatial = (
+        slice(left, left + length)
+        for left, length in zip(lefts, lengths, strict=True)
+    )
+    return outputs[(slice(None), *spatial)]
+
+
+def to_channels_last(tensor: Any) -> Any:
+    """(batch, channels, *steps) to (batch, *steps, channels)."""
+    return ops.moveaxis(tensor, 1, -1)
+
+
+def to_channels_first(tensor: Any) -> Any:
+    """(batch, *steps, channels) to (batch, channels, *steps)."""
+    return ops.moveaxis(tensor, -1, 1)
