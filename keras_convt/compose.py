@@ -167,3 +167,15 @@ def _wrapper_signature(
 layer_conv_1d_transpose = create_layer_wrapper(layers.Conv1DTranspose)
 layer_conv_2d_transpose = create_layer_wrapper(layers.Conv2DTranspose)
 layer_conv_3d_transpose = create_layer_wrapper(layers.Conv3DTranspose)
+layer_depthwise_conv_1d_transpose = create_layer_wrapper(
+    layers.DepthwiseConv1DTranspose
+)
+layer_depthwise_conv_2d_transpose = create_layer_wrapper(
+    layers.DepthwiseConv2DTranspose
+)
+layer_separable_conv_1d_transpose = create_layer_wrapper(
+    layers.SeparableConv1DTranspose
+)
+layer_separable_conv_2d_transpose = create_layer_wrapper(
+    layers.SeparableConv2DTranspose
+)

@@ -98,7 +98,9 @@ class Axis:
         full = self.full_steps(steps)
         left = self.crop[0]
         if self.padding == "same":
-            left = max(full - output_size, 0) // 2
+            excess = full - output_size
+            # max(excess, 0) // 2, also of the scalars of a graph.
+            left = (excess + abs(excess)) // 4
         return left, full - output_size - left
 
 
@@ -110,19 +112,15 @@ def axes(
     output_padding: tuple[int, ...] | None,
 ) -> tuple[Axis, ...]:
     """One `Axis` for each spatial axis."""
-    rank = len(kernel_size)
-    paddings = (padding,) * rank if isinstance(padding, str) else padding
-    output_paddings = output_padding or (None,) * rank
     return tuple(
-        Axis(*numbers)
-        for numbers in zip(
-            kernel_size,
-            strides,
-            dilation_rate,
-            paddings,
-            output_paddings,
-            strict=True,
+        Axis(
+            kernel_size[n],
+            strides[n],
+            dilation_rate[n],
+            padding if isinstance(padding, str) else padding[n],
+            None if output_padding is None else output_padding[n],
         )
+        for n in range(len(kernel_size))
     )
 
 
@@ -146,6 +144,8 @@ def output_shape(
 ) -> tuple[int | None, ...]:
     """The output's shape; None where it is not known yet.
 
+    A number of steps that a graph fills in when it runs is not known either.
+
     Raises:
         ValueError: If `output_size` is not one of those possible, or if
             nothing is left after the crops.
@@ -153,7 +153,7 @@ def output_shape(
     steps = spatial(input_shape, data_format)
     if output_size is None:
         outputs = tuple(
-            None if n is None else checked_output_steps(axis, n)
+            checked_output_steps(axis, n) if isinstance(n, int) else None
             for axis, n in zip(axes, steps, strict=True)
         )
     else:
@@ -161,7 +161,7 @@ def output_shape(
         for number, (axis, n, size) in enumerate(
             zip(axes, steps, outputs, strict=True)
         ):
-            if n is not None and size is not None:
+            if isinstance(n, int) and isinstance(size, int):
                 check_output_size(axis, n, size, number)
     if data_format == "channels_last":
         return (input_shape[0], *outputs, filters)

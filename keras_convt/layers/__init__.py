@@ -1,11 +1,27 @@
 """The layers."""
 
-from keras_convt.layers.conv1d_transpose import (
-    Conv1DTranspose as Conv1DTranspose,
+from keras_convt.layers.conv1d_transpose import Conv1DTranspose
+from keras_convt.layers.conv2d_transpose import Conv2DTranspose
+from keras_convt.layers.conv3d_transpose import Conv3DTranspose
+from keras_convt.layers.depthwise_conv1d_transpose import (
+    DepthwiseConv1DTranspose,
 )
-from keras_convt.layers.conv2d_transpose import (
-    Conv2DTranspose as Conv2DTranspose,
+from keras_convt.layers.depthwise_conv2d_transpose import (
+    DepthwiseConv2DTranspose,
 )
-from keras_convt.layers.conv3d_transpose import (
-    Conv3DTranspose as Conv3DTranspose,
+from keras_convt.layers.separable_conv1d_transpose import (
+    SeparableConv1DTranspose,
 )
+from keras_convt.layers.separable_conv2d_transpose import (
+    SeparableConv2DTranspose,
+)
+
+__all__ = [
+    "Conv1DTranspose",
+    "Conv2DTranspose",
+    "Conv3DTranspose",
+    "DepthwiseConv1DTranspose",
+    "DepthwiseConv2DTranspose",
+    "SeparableConv1DTranspose",
+    "SeparableConv2DTranspose",
+]

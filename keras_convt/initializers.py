@@ -1,0 +1,85 @@
+"""Initializers for the kernels of transposed convolutions."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_convt import arguments
+
+
+@keras.saving.register_keras_serializable(package="keras_convt")
+class ICNR(keras.initializers.Initializer):
+    """Initializer that makes the phases of the output start equal.
+
+    A transposed convolution with strides above 1 computes the output steps
+    of each phase, `n % strides`, with taps of their own. Drawn at random,
+    they differ, which shows as a checkerboard. Here the taps of one stride
+    all start with the value of the first: the layer starts as a convolution
+    of fewer taps followed by a repetition of each step (Aitken et al.,
+    "Checkerboard artifact free sub-pixel convolution", arXiv 1707.02937).
+
+    Args:
+        initializer: Initializer that one value for each stride of taps is
+            drawn with. `None` is `"glorot_uniform"`.
+        strides: int for every axis, or a sequence of one int an axis: those
+            of the layer.
+
+    Returns:
+        An initializer of kernels of shape `(*kernel_size, filters,
+        channels)`, in 1D, 2D or 3D. The last taps of a kernel size that is
+        no multiple of the stride are a part of one stride: the phases are
+        then equal as far as the taps go.
+
+    Raises:
+        ValueError, TypeError: If an argument cannot be used.
+
+    Example:
+
+    >>> import keras
+    >>> import keras_convt
+    >>> layer = keras_convt.Conv1DTranspose(
+    ...     1, 4, 2, "causal",
+    ...     kernel_initializer=keras_convt.initializers.ICNR("ones", 2),
+    ... )
+    >>> y = layer(keras.ops.reshape(keras.ops.arange(3.0), (1, 3, 1)))
+    >>> [float(sample) for sample in y[0, :, 0]]
+    [0.0, 0.0, 1.0, 1.0, 3.0, 3.0]
+    """
+
+    def __init__(
+        self, initializer: Any = "glorot_uniform", strides: Any = 1
+    ) -> None:
+        self.initializer = arguments.keras_object(
+            keras.initializers.get,
+            "glorot_uniform" if initializer is None else initializer,
+            "initializer",
+        )
+        rank = len(strides) if arguments.is_sequence(strides) else 1
+        checked = arguments.sizes(strides, rank, "strides")
+        self.strides = checked if arguments.is_sequence(strides) else checked[0]
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        *kernel_size, filters, channels = shape
+        strides = arguments.sizes(self.strides, len(kernel_size), "strides")
+        coarse = [
+            math.ceil(k / s) for k, s in zip(kernel_size, strides, strict=True)
+        ]
+        kernel = self.initializer((*coarse, filters, channels), dtype=dtype)
+        for axis, stride in enumerate(strides):
+            kernel = ops.repeat(kernel, stride, axis=axis)
+        return kernel[tuple(slice(k) for k in kernel_size)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initializer": keras.initializers.serialize(self.initializer),
+            "strides": self.strides,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ICNR":
+        return cls(
+            keras.initializers.deserialize(config["initializer"]),
+            config["strides"],
+        )

@@ -1,0 +1,35 @@
+"""Separable transposed convolution of images."""
+
+import keras
+
+from keras_convt.layers.base_separable_conv_transpose import (
+    BaseSeparableConvTranspose,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_convt")
+class SeparableConv2DTranspose(BaseSeparableConvTranspose):
+    """2D separable transposed convolution layer.
+
+    The arguments are those of `keras_convt.SeparableConv1DTranspose`; the
+    sizes and `padding` are those of `keras_convt.Conv2DTranspose`.
+
+    Input shape:
+        4D tensor of shape `(batch, height, width, channels)`, or
+        `(batch, channels, height, width)` if `data_format="channels_first"`.
+
+    Output shape:
+        4D tensor of shape `(batch, new_height, new_width, filters)`, or
+        `(batch, filters, new_height, new_width)`.
+
+    Example:
+
+    >>> import keras
+    >>> import keras_convt
+    >>> x = keras.random.uniform((4, 10, 8, 16))
+    >>> y = keras_convt.SeparableConv2DTranspose(32, 4, 2, "same")(x)
+    >>> tuple(y.shape)
+    (4, 20, 16, 32)
+    """
+
+    rank = 2
