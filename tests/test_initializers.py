@@ -1,0 +1,81 @@
+"""ICNR: each phase of the output starts equal."""
+
+import keras
+import numpy as np
+import pytest
+import tolerances
+from keras import ops
+
+import keras_convt
+from keras_convt.initializers import ICNR
+
+
+@pytest.mark.parametrize(
+    ("layer_class", "kernel_size", "strides"),
+    [
+        (keras_convt.Conv1DTranspose, 4, 2),
+        (keras_convt.Conv1DTranspose, 3, 3),
+        (keras_convt.Conv1DTranspose, 16, 8),
+        (keras_convt.Conv2DTranspose, (4, 6), (2, 3)),
+        (keras_convt.Conv3DTranspose, (2, 4, 3), (2, 2, 1)),
+    ],
+)
+def test_phases_are_equal(rng, layer_class, kernel_size, strides):
+    rank = layer_class.rank
+    layer = layer_class(
+        3,
+        kernel_size,
+        strides,
+        kernel_initializer=ICNR("glorot_normal", strides),
+    )
+    x = rng.standard_normal((2, *(4, 3, 5)[:rank], 2)).astype("float32")
+    y = ops.convert_to_numpy(layer(x))
+    assert np.std(y) > 0.01
+    for axis, stride in enumerate(layer.strides, start=1):
+        steps = y.shape[axis] // stride
+        phases = np.stack(
+            [
+                np.take(y, np.arange(steps) * stride + phase, axis=axis)
+                for phase in range(stride)
+            ]
+        )
+        tolerances.assert_close(
+            phases,
+            np.broadcast_to(phases[:1], phases.shape),
+            tolerances.SAME_LAYER,
+        )
+
+
+def test_the_values_are_those_of_the_initializer():
+    kernel = ops.convert_to_numpy(ICNR("ones", 2)((5, 3, 2)))
+    np.testing.assert_array_equal(kernel, np.ones((5, 3, 2)))
+    kernel = ops.convert_to_numpy(
+        ICNR(keras.initializers.RandomNormal(seed=1), 2)((5, 3, 2))
+    )
+    coarse = ops.convert_to_numpy(
+        keras.initializers.RandomNormal(seed=1)((3, 3, 2))
+    )
+    np.testing.assert_array_equal(kernel, coarse[[0, 0, 1, 1, 2]])
+
+
+def test_saved_and_loaded():
+    layer = keras_convt.Conv1DTranspose(
+        3, 4, 2, kernel_initializer=ICNR("he_normal", [2])
+    )
+    config = layer.get_config()
+    again = keras_convt.Conv1DTranspose.from_config(config)
+    assert again.get_config() == config
+    assert again.kernel_initializer.strides == (2,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("ones", 0), "`strides`.*at least 1.*0"),
+        (("ones", 2.5), "`strides`.*whole number.*2.5"),
+        (("nothing", 2), "`initializer`.*'nothing'"),
+    ],
+)
+def test_bad_arguments(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        ICNR(*arguments)
