@@ -1,6 +1,10 @@
 """Transposed convolution for Keras 3, the same on every backend."""
 
-from keras_convt import initializers, ops
+from typing import Any
+
+# First: Keras starts with a backend that is installed.
+from keras_convt import _backend  # noqa: F401  # isort: skip
+from keras_convt import initializers, ops, r_layers
 from keras_convt._version import __version__
 from keras_convt.compose import (
     create_layer_wrapper,
@@ -42,3 +46,12 @@ __all__ = [
     "layer_separable_conv_2d_transpose",
     "ops",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A composer of a layer of Keras, `layer_dense` for one."""
+    return r_layers.get(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *r_layers.names()})

@@ -76,7 +76,7 @@ class BaseTranspose(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} has no _filters().")
 
     def _transpose(self, inputs: Any, output_size: Any) -> Any:
-        """The output before bias and activation."""
+        """The output before the activation."""
         raise NotImplementedError(f"{type(self).__name__} has no _transpose().")
 
     def call(
@@ -85,8 +85,6 @@ class BaseTranspose(keras.layers.Layer):
         if mask is not None:
             inputs = masking.zero_masked(inputs, mask, self.data_format)
         outputs = self._transpose(inputs, output_size)
-        if self.bias is not None:
-            outputs = ops.add(outputs, self._broadcast_bias(outputs))
         if self.activation is not None:
             outputs = self.activation(outputs)
         if mask is not None and output_size is not None:
@@ -185,7 +183,6 @@ class BaseTranspose(keras.layers.Layer):
             else None
         )
 
-    def _broadcast_bias(self, outputs: Any) -> Any:
-        if self.data_format == "channels_last":
-            return ops.convert_to_tensor(self.bias)
-        return ops.reshape(self.bias, (1, -1) + (1,) * self.rank)
+    def _bias(self) -> Any:
+        """The bias as a tensor, or None."""
+        return None if self.bias is None else ops.convert_to_tensor(self.bias)

@@ -95,4 +95,5 @@ class BaseConvTranspose(BaseTranspose):
             self.data_format,
             self.groups,
             output_size,
+            bias=self._bias(),
         )

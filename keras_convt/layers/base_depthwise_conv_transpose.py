@@ -90,4 +90,5 @@ class BaseDepthwiseConvTranspose(BaseTranspose):
             self.data_format,
             kernel.shape[-1],
             output_size,
+            bias=self._bias(),
         )

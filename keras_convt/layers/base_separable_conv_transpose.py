@@ -115,6 +115,8 @@ class BaseSeparableConvTranspose(BaseTranspose):
             depthwise,
             ops.reshape(self.pointwise_kernel, (-1, self.filters)),
         )
+        if self.bias is not None:
+            outputs = ops.add(outputs, self._bias())
         if self.data_format == "channels_first":
             outputs = ops.moveaxis(outputs, -1, 1)
         return outputs

@@ -1,5 +1,6 @@
 """Transposed convolution of a tensor with a kernel, in 1D, 2D and 3D."""
 
+import math
 from typing import Any
 
 import keras
@@ -7,9 +8,15 @@ from keras import ops
 
 from keras_convt import arguments, geometry
 from keras_convt.geometry import Axis
+from keras_convt.ops.adapters import engine
 from keras_convt.ops.choice import choose
 from keras_convt.ops.formulations import FORMULATIONS
-from keras_convt.ops.window import cut, to_channels_first, to_channels_last
+from keras_convt.ops.window import (
+    cut,
+    finish,
+    to_channels_first,
+    to_channels_last,
+)
 
 
 def conv_transpose(
@@ -178,8 +185,13 @@ def transposed_convolution(
     groups: int = 1,
     output_size: Any = None,
     implementation: str = "auto",
+    bias: Any = None,
 ) -> Any:
-    """`conv_transpose` of tensors, with arguments that are checked already."""
+    """`conv_transpose` of tensors, with arguments that are checked already.
+
+    And the `bias` of shape `(filters,)`, if there is one, because some
+    formulations add it in the same pass.
+    """
     if data_format == "channels_first":
         inputs = to_channels_last(inputs)
     dtype = _common_dtype(inputs, kernel)
@@ -201,16 +213,19 @@ def transposed_convolution(
     dilation_rate = tuple(axis.dilation_rate for axis in axes)
     if implementation == "auto":
         implementation = choose(
+            engine(),
             kernel_size=tuple(axis.kernel_size for axis in axes),
             strides=strides,
             dilation_rate=dilation_rate,
             groups=groups,
             channels=kernel.shape[-1],
             filters=kernel.shape[-2] * groups,
+            positions=_product((inputs.shape[0], *steps)),
         )
     outputs = FORMULATIONS[implementation](
         inputs,
         kernel,
+        bias if known else None,
         strides,
         dilation_rate,
         groups,
@@ -219,6 +234,7 @@ def transposed_convolution(
     )
     if requested is not None and not known:
         outputs = cut(outputs, tuple(left for left, _ in crops), requested)
+        outputs = finish(outputs, ((0, 0),) * len(axes), bias)
     if data_format == "channels_first":
         outputs = to_channels_first(outputs)
     return outputs
@@ -246,6 +262,13 @@ def _known(requested: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
     if requested is None:
         return None
     return tuple(n if isinstance(n, int) else None for n in requested)
+
+
+def _product(sizes: tuple[Any, ...]) -> int | None:
+    """The product of sizes, or None if one of them is not known yet."""
+    if all(isinstance(size, int) for size in sizes):
+        return math.prod(sizes)
+    return None
 
 
 def _common_dtype(inputs: Any, kernel: Any) -> str:

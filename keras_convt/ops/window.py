@@ -24,6 +24,12 @@ def crop(outputs: Any, crops: tuple[tuple[int, int], ...]) -> Any:
     return outputs
 
 
+def finish(outputs: Any, crops: tuple[tuple[int, int], ...], bias: Any) -> Any:
+    """Crop `outputs`, then add the bias."""
+    outputs = crop(outputs, crops)
+    return outputs if bias is None else ops.add(outputs, bias)
+
+
 def cut(outputs: Any, lefts: tuple[Any, ...], lengths: tuple[Any, ...]) -> Any:
     """Cut windows out whose place is known only when the graph runs.
 

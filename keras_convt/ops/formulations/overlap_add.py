@@ -1,0 +1,119 @@
+"""Overlap-add: one matrix product, then sums (GEMM and col2im)."""
+
+import itertools
+import math
+from typing import Any
+
+from keras import ops
+
+from keras_convt.ops.formulations.taps import (
+    STEPS,
+    Crops,
+    Sizes,
+    chunks_of,
+    depth_to_space,
+    dilate,
+    past_last_tap,
+)
+from keras_convt.ops.window import finish
+
+
+def overlap_add(
+    inputs: Any,
+    kernel: Any,
+    bias: Any,
+    strides: Sizes,
+    dilation_rate: Sizes,
+    groups: int,
+    crops: Crops,
+) -> Any:
+    """One matrix product, whose rows are added where they overlap.
+
+    The product gives what each input step contributes to each tap. Its taps
+    are cut into chunks of one stride, chunk j is moved on by j steps, and the
+    chunks are added. A stride's worth of samples in the channels then becomes
+    that many samples of time: a reshape. No multiplication by a zero.
+    """
+    kernel = dilate(kernel, dilation_rate)
+    *kernel_size, group_filters, channels = kernel.shape
+    filters = group_filters * groups
+    chunks = chunks_of(kernel_size, strides)
+    places = list(itertools.product(*(range(m) for m in chunks)))
+    spans = [
+        tuple(
+            (j * s, min((j + 1) * s, k))
+            for j, s, k in zip(place, strides, kernel_size, strict=True)
+        )
+        for place in places
+    ]
+    taps = [
+        ops.reshape(
+            kernel[tuple(slice(a, b) for a, b in span)],
+            (-1, group_filters, channels),
+        )
+        for span in spans
+    ]
+    contributions = _contributions(
+        inputs, ops.concatenate(taps) if len(taps) > 1 else taps[0], groups
+    )
+    widths = [math.prod(b - a for a, b in span) * filters for span in spans]
+    pieces = _split(contributions, widths)
+    outputs = None
+    for place, span, piece in zip(places, spans, pieces, strict=True):
+        piece = _fill_stride(piece, span, strides, filters)
+        shifts = [(j, m - 1 - j) for j, m in zip(place, chunks, strict=True)]
+        if any(m > 1 for m in chunks):
+            piece = ops.pad(piece, [(0, 0), *shifts, (0, 0)])
+        outputs = piece if outputs is None else outputs + piece
+    outputs = depth_to_space(outputs, strides, filters)
+    return finish(
+        outputs, past_last_tap(chunks, strides, kernel_size, crops), bias
+    )
+
+
+def _contributions(inputs: Any, taps: Any, groups: int) -> Any:
+    """What each step contributes: `(batch, *steps, taps * filters)`.
+
+    `taps` has the shape `(taps, filters // groups, channels)`.
+    """
+    count, group_filters, channels = taps.shape
+    *positions, _ = ops.shape(inputs)
+    if groups == 1:
+        columns = ops.reshape(taps, (count * group_filters, channels))
+        return ops.matmul(inputs, ops.transpose(columns))
+    by_group = ops.reshape(inputs, (*positions, groups, channels // groups))
+    taps = ops.reshape(taps, (count, group_filters, groups, channels // groups))
+    steps = STEPS[: len(positions) - 1]
+    if group_filters == 1 and groups == channels:
+        # Depthwise: no sums over channels, so no matrix product.
+        taps = ops.reshape(taps, (count, channels))
+        products = ops.expand_dims(inputs, -2) * taps
+        return ops.reshape(products, (*positions, count * channels))
+    products = ops.einsum(f"n{steps}gc,tfgc->n{steps}tgf", by_group, taps)
+    return ops.reshape(products, (*positions, count * groups * group_filters))
+
+
+def _split(tensor: Any, widths: list[int]) -> list[Any]:
+    """Cut the last axis. Its gradient is one concatenation."""
+    if len(widths) == 1:
+        return [tensor]
+    ends = list(itertools.accumulate(widths))[:-1]
+    return list(ops.split(tensor, ends, axis=-1))
+
+
+def _fill_stride(
+    piece: Any, span: tuple[tuple[int, int], ...], strides: Sizes, filters: int
+) -> Any:
+    """Widen the channels of a last, narrower chunk to a whole stride."""
+    taps = [b - a for a, b in span]
+    if tuple(taps) == strides:
+        return piece
+    rank = len(strides)
+    positions = ops.shape(piece)[:-1]
+    if rank > 1:
+        piece = ops.reshape(piece, (*positions, *taps, filters))
+        zeros = [(0, s - n) for s, n in zip(strides, taps, strict=True)]
+        piece = ops.pad(piece, [(0, 0)] * (1 + rank) + zeros + [(0, 0)])
+        return ops.reshape(piece, (*positions, math.prod(strides) * filters))
+    missing = (strides[0] - taps[0]) * filters
+    return ops.pad(piece, [(0, 0), (0, 0), (0, missing)])
