@@ -107,39 +107,40 @@ def tensorflow_conv_transpose(
     strides: tuple[int, ...],
     crops: tuple[tuple[int, int], ...],
 ) -> Any:
-    """A window of TensorFlow's transposed convolution in 1D or 2D."""
+    """A window of TensorFlow's transposed convolution, channels_last."""
     import tensorflow as tf
 
-    kernel_size = list(kernel.shape[:-2])
-    # Not more than the kernel reaches, and no zeros: those are for `crop`.
-    paddings = [
-        (min(left, k - 1), min(max(right, 0), k - 1))
-        for k, (left, right) in zip(kernel_size, crops, strict=True)
-    ]
-    rest = tuple(
-        (left - a, right - b)
-        for (left, right), (a, b) in zip(crops, paddings, strict=True)
-    )
+    kernel_size = tuple(kernel.shape[:-2])
     shape = keras.ops.shape(inputs)
+    # What TensorFlow calls SAME is a window that its kernels compute without
+    # the rest. It is asked for where that is the very window wanted.
+    same = crops == _tensorflow_same(kernel_size, strides)
     steps = [
-        (n - 1) * s + k - a - b
-        for n, s, k, (a, b) in zip(
-            shape[1:-1], strides, kernel_size, paddings, strict=True
-        )
+        n * s if same else (n - 1) * s + k
+        for n, s, k in zip(shape[1:-1], strides, kernel_size, strict=True)
     ]
-    if len(strides) == 1:
-        # tf.nn.conv1d_transpose takes no explicit crops.
-        inputs, kernel = tf.expand_dims(inputs, 1), tf.expand_dims(kernel, 0)
-        steps, strides = [1, *steps], (1, *strides)
-        paddings = [(0, 0), *paddings]
-    outputs = tf.nn.conv2d_transpose(
+    outputs = tf.nn.conv_transpose(
         inputs,
         kernel,
         output_shape=(shape[0], *steps, kernel.shape[-2]),
         strides=strides,
-        padding=[(0, 0), *paddings, (0, 0)],
+        padding="SAME" if same else "VALID",
     )
-    if len(rest) == 1:
-        outputs = tf.squeeze(outputs, 1)
-    outputs = crop(outputs, rest)
+    if not same:
+        outputs = crop(outputs, crops)
     return outputs if bias is None else outputs + bias
+
+
+def _tensorflow_same(
+    kernel_size: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[tuple[int, int], ...] | None:
+    """The crops of SAME, for outputs of steps * strides.
+
+    As TensorFlow documents it for the convolution this is the transpose of:
+    max(k - s, 0) samples of padding, the odd one at the end.
+    """
+    total = [k - s for k, s in zip(kernel_size, strides, strict=True)]
+    if min(total) < 0:
+        # Zeros past the last tap, which are left to `crop`.
+        return None
+    return tuple((n // 2, n - n // 2) for n in total)

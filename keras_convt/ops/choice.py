@@ -1,15 +1,21 @@
 """The one place that chooses a formulation.
 
-Each rule rests on a measurement, named in a remark: times of the layers of
-real decoders (EnCodec, HiFi-GAN, U-Nets, iSTFT, WaveGlow) on 2 cores, as
-ratios to the built-in layer; `python -m benchmarks` repeats them.
+Each rule rests on a measurement: ratios of the built-in layer's time to ours,
+forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
+them. "xla" is JAX, and TensorFlow within `jit_compile=True`.
 """
 
 import math
 
-# Taps from which a kernel is large: backends' own kernels are written for
+# Taps from which a kernel is large: the kernels of backends are written for
 # small ones.
 LARGE_KERNEL = 256
+
+# Multiplications under which a call costs more than its arithmetic.
+SMALL_WORK = 4_000_000
+
+# Weights that a backend does not keep in its caches.
+LARGE_WEIGHTS = 1_000_000
 
 
 def choose(
@@ -30,37 +36,49 @@ def choose(
         groups, channels, filters: Of the layer.
         positions: Batch times steps, or None where unknown.
     """
-    if groups == channels and groups > 1:
-        # Depthwise: a shift, a product and a sum for each tap, where
-        # backends go through one convolution per channel.
+    taps = math.prod(kernel_size)
+    weights = taps * filters * channels // groups
+    if groups > 1 and groups == channels == filters:
+        # Depthwise: a product and a sum for each tap, where backends go
+        # through one convolution for each channel.
         return "overlap_add"
     if engine == "torch":
-        return _torch(kernel_size, groups, channels, positions)
-    if engine == "tensorflow" and groups > 1:
-        # Its grouped convolutions are computed group by group, or compiled
-        # anew for every shape.
-        return "overlap_add"
-    if max(strides) == 1:
-        # The transposed convolution is a convolution, which is what every
-        # backend computes best.
-        return "convolution"
+        return _torch(taps, groups, channels, weights, positions)
     if engine == "tensorflow":
-        return _tensorflow(kernel_size, strides, dilation_rate, groups, filters)
+        return _tensorflow(
+            kernel_size,
+            strides,
+            dilation_rate,
+            groups,
+            filters,
+            None if positions is None else positions * weights,
+        )
+    if max(strides) == 1:
+        # A convolution, which XLA computes well in both directions: k9
+        # 0.98 / 0.95, against overlap-add's 0.85 / 0.5.
+        return "convolution"
+    # XLA differentiates its input-dilated convolution into one that is 10 to
+    # 40 times slower than the two matrix products this becomes, and fuses
+    # the sums: 1.6 / 11 on JAX, 1.5 / 1.35 on TensorFlow, nowhere behind.
     return "overlap_add"
 
 
 def _torch(
-    kernel_size: tuple[int, ...],
-    groups: int,
-    channels: int,
-    positions: int | None,
+    taps: int, groups: int, channels: int, weights: int, positions: int | None
 ) -> str:
-    if groups == 1 and math.prod(kernel_size) >= LARGE_KERNEL:
+    if groups == 1 and taps >= LARGE_KERNEL:
+        # WaveGlow 1.9 / 2.4, against native's 1.8 / 1.3.
         return "overlap_add"
-    if groups == 1 and positions is not None and 4 * positions < channels:
-        # Few rows: reading the kernel is the work, and a matrix product
-        # reads it once.
+    if (
+        groups == 1
+        and weights >= LARGE_WEIGHTS
+        and positions is not None
+        and positions <= channels
+    ):
+        # PyTorch reorders the weights for each call, which few positions do
+        # not repay: 512 -> 256 k16 s8 at 50 steps 1.9 / 3.0, against 0.9.
         return "overlap_add"
+    # With the window and the bias in the same pass: 1.6 / 1.2.
     return "native"
 
 
@@ -68,12 +86,25 @@ def _tensorflow(
     kernel_size: tuple[int, ...],
     strides: tuple[int, ...],
     dilation_rate: tuple[int, ...],
+    groups: int,
+    filters: int,
+    work: int | None,
 ) -> str:
-    if max(dilation_rate) > 1:
+    if groups > 1:
+        # Its grouped convolutions are compiled anew for each shape.
         return "overlap_add"
+    if work is not None and work < SMALL_WORK:
+        # 4x10x128 -> 32 k3 s2: 1.4 / 1.6.
+        return "overlap_add"
+    if max(strides) == 1 and max(dilation_rate) > 1:
+        # It has no dilated transposed convolution on a CPU.
+        return "convolution"
     if kernel_size == strides:
-        # No overlap: one matrix product and a reshape.
+        # No overlap: a matrix product and a reshape. k2 s2 1.08 / 1.05.
         return "overlap_add"
-    if math.prod(kernel_size) >= LARGE_KERNEL:
+    if math.prod(kernel_size) >= LARGE_KERNEL and filters > 1:
+        # WaveGlow 2.0 / 1.5; with one filter (iSTFT) there is no gain.
         return "overlap_add"
+    # TensorFlow's own kernels are good at small kernels, and the same as the
+    # built-in layer's: 1.0 / 1.0.
     return "native"

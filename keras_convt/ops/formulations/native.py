@@ -24,8 +24,8 @@ def native(
 ) -> Any:
     """The backend's own transposed convolution, and our window of it.
 
-    Never the backend's "same", which differs between backends and their
-    versions. Where the backend has no groups they are computed one after
+    Never Keras's "same" of a backend, whose values differed between backends
+    and versions. Where the backend has no groups they are computed one after
     another, and where it has no dilation, that becomes zeros in the kernel.
     """
     backend = keras.backend.backend()
@@ -52,7 +52,7 @@ def native(
 def _native_group(
     inputs: Any, kernel: Any, bias: Any, strides: Sizes, crops: Crops
 ) -> Any:
-    if keras.backend.backend() == "tensorflow" and len(strides) < 3:
+    if keras.backend.backend() == "tensorflow":
         return tensorflow_conv_transpose(inputs, kernel, bias, strides, crops)
     outputs = ops.conv_transpose(
         inputs,
