@@ -59,7 +59,9 @@ def torch_conv_transpose(
     padding, output_padding, rest = [], [], []
     for s, d, (left, right) in zip(strides, dilation_rate, crops, strict=True):
         most = max(s, d) - 1
-        both = min(left, max(right, 0) + most)
+        # A window that goes past the end may have none of the samples left
+        # by a crop on both sides.
+        both = min(left, right + most) if right >= 0 else 0
         back = min(max(both - right, 0), most)
         padding.append(both)
         output_padding.append(back)

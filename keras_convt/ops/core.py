@@ -254,6 +254,9 @@ def requested_steps(
         if not keras.utils.is_keras_tensor(output_size):
             shape = ops.shape(output_size)
         return geometry.spatial(shape, data_format)
+    if ops.is_tensor(output_size):
+        # A layer's call makes tensors of NumPy's numbers and arrays.
+        output_size = ops.convert_to_numpy(output_size).tolist()
     return arguments.sizes(output_size, rank, "output_size")
 
 

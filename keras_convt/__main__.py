@@ -1,0 +1,6 @@
+"""`python -m keras_convt`: the demo."""
+
+from keras_convt.demo import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""A decoder of transposed convolutions, on a real electrocardiogram."""
+
+from keras_convt.demo.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,94 @@
+"""A causal transposed convolution in pieces: state in, state out.
+
+With kernel `ke` and stride `s`, the last `ke - s` samples that a chunk
+reaches lie under what comes next. They are the state: kept before bias and
+activation, and added to the next chunk's first samples. Its size never
+changes.
+"""
+
+from typing import Any
+
+from keras import ops
+
+from keras_convt.geometry import Axis
+from keras_convt.ops.core import transposed_convolution
+
+
+def overlap(axis: Axis) -> int:
+    """Samples of the state: those that two chunks have in common."""
+    return max(axis.effective_kernel - axis.stride, 0)
+
+
+def is_causal(axis: Axis) -> bool:
+    """Whether an axis has the window of `padding="causal"`, by any name."""
+    return axis.crop == (0, axis.effective_kernel - axis.stride)
+
+
+def initial_state(batch_size: Any, axis: Axis, filters: int, dtype: str) -> Any:
+    """Zeros of the shape `(batch_size, overlap, filters)`."""
+    return ops.zeros((batch_size, overlap(axis), filters), dtype=dtype)
+
+
+def step(
+    chunk: Any, state: Any, kernel: Any, axis: Axis, groups: int
+) -> tuple[Any, Any]:
+    """The samples that `chunk` completes, and the state after it.
+
+    Args:
+        chunk: Tensor of shape `(batch, steps, channels)`, of any `steps`.
+        state: Tensor of shape `(batch, overlap, filters)`.
+        kernel: Tensor of shape
+            `(kernel_size, filters // groups, channels)`.
+        axis: The axis; its padding is not looked at.
+        groups: Number of groups.
+
+    Returns:
+        `(batch, steps * stride, filters)`, and the next state.
+    """
+    kept = overlap(axis)
+    # All of the sum; where the stride is above the kernel, with the zeros
+    # that follow the last tap.
+    whole = Axis(
+        axis.kernel_size,
+        axis.stride,
+        axis.dilation_rate,
+        (0, min(axis.effective_kernel - axis.stride, 0)),
+    )
+    outputs = transposed_convolution(
+        chunk, kernel, (whole,), "channels_last", groups
+    )
+    if kept == 0:
+        return outputs, state
+    # No length of the chunk's appears here, so a graph may leave it open.
+    outputs = ops.concatenate(
+        [outputs[:, :kept] + state, outputs[:, kept:]], axis=1
+    )
+    return outputs[:, :-kept], outputs[:, -kept:]
+
+
+def convolution_step(
+    chunk: Any, state: Any, kernel: Any, dilation_rate: int
+) -> tuple[Any, Any]:
+    """One step of a causal convolution, whose state is its last inputs.
+
+    Args:
+        chunk: Tensor of shape `(batch, steps, channels)`.
+        state: Tensor of shape `(batch, ke - 1, channels)`, zeros at first.
+        kernel: Tensor of shape
+            `(kernel_size, channels // groups, filters)`.
+        dilation_rate: Steps from one tap to the next.
+
+    Returns:
+        `(batch, steps, filters)`, and the next state.
+    """
+    kept = state.shape[1]
+    inputs = ops.concatenate([state, chunk], axis=1) if kept else chunk
+    outputs = ops.conv(
+        inputs,
+        kernel,
+        strides=1,
+        padding="valid",
+        data_format="channels_last",
+        dilation_rate=dilation_rate,
+    )
+    return outputs, inputs[:, -kept:] if kept else state
