@@ -6,6 +6,7 @@ from typing import Any
 from keras_convt import _backend  # noqa: F401  # isort: skip
 from keras_convt import initializers, ops, r_layers
 from keras_convt._version import __version__
+from keras_convt.adjoint import adjoint
 from keras_convt.compose import (
     create_layer_wrapper,
     layer_conv_1d_transpose,
@@ -16,6 +17,14 @@ from keras_convt.compose import (
     layer_separable_conv_1d_transpose,
     layer_separable_conv_2d_transpose,
 )
+from keras_convt.conversion import (
+    fold_weight_norm,
+    from_equinox,
+    from_flax,
+    from_torch,
+    load_torch_weights,
+)
+from keras_convt.explain import explain
 from keras_convt.layers import (
     Conv1DTranspose,
     Conv2DTranspose,
@@ -25,6 +34,8 @@ from keras_convt.layers import (
     SeparableConv1DTranspose,
     SeparableConv2DTranspose,
 )
+from keras_convt.plots import plot_connectivity
+from keras_convt.streaming import StreamingModel
 
 __all__ = [
     "Conv1DTranspose",
@@ -34,8 +45,15 @@ __all__ = [
     "DepthwiseConv2DTranspose",
     "SeparableConv1DTranspose",
     "SeparableConv2DTranspose",
+    "StreamingModel",
     "__version__",
+    "adjoint",
     "create_layer_wrapper",
+    "explain",
+    "fold_weight_norm",
+    "from_equinox",
+    "from_flax",
+    "from_torch",
     "initializers",
     "layer_conv_1d_transpose",
     "layer_conv_2d_transpose",
@@ -44,7 +62,9 @@ __all__ = [
     "layer_depthwise_conv_2d_transpose",
     "layer_separable_conv_1d_transpose",
     "layer_separable_conv_2d_transpose",
+    "load_torch_weights",
     "ops",
+    "plot_connectivity",
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_convt import layers
+from keras_convt import layers, r_values
 
 # R's pages do not have these between the others, so that R users, who pass
 # by position, do not either: in a composer they are keyword-only.
@@ -29,8 +29,11 @@ def create_layer_wrapper(
 
         - missing or `None`: it returns the layer.
         - a `keras.Sequential`: it adds the layer and returns the same model.
-        - a tensor, a NumPy array, or a list of them: it calls the layer on
-          it and returns the result.
+        - a tensor, a NumPy array, or a list or dict of them: it calls the
+          layer on it and returns the result.
+
+        Numbers may come as R sends them: where the layer's default is no
+        float, a whole float is taken as an int.
 
     Raises:
         TypeError: If `layer_class` is no layer class, or, by the function,
@@ -53,8 +56,15 @@ def create_layer_wrapper(
             "`layer_class` must be a subclass of keras.layers.Layer. "
             f"Received: layer_class={layer_class!r}."
         )
-    signature = _wrapper_signature(layer_class)
-    name = f"layer_{snake_case(layer_class.__name__)}"
+    return composer(layer_class, f"layer_{snake_case(layer_class.__name__)}")
+
+
+def composer(
+    layer_class: type[keras.layers.Layer], name: str
+) -> Callable[..., Any]:
+    """`create_layer_wrapper` with a name of the caller's choice."""
+    constructor = inspect.signature(layer_class)
+    signature = _wrapper_signature(constructor)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if not args and "object" not in kwargs:
@@ -65,8 +75,8 @@ def create_layer_wrapper(
             raise TypeError(f"{name}(): {error}") from None
         target = bound.pop("object")
         check_composable(target)
-        more = bound.pop("kwargs", {})
-        return compose(target, layer_class(**bound, **more))
+        call = r_values.understood(bound, constructor, layer_class)
+        return compose(target, layer_class(*call.args, **call.kwargs))
 
     wrapper.__name__ = wrapper.__qualname__ = name
     wrapper.__module__ = __name__
@@ -83,22 +93,24 @@ def create_layer_wrapper(
 
 def snake_case(name: str) -> str:
     """The name R gives a class: Conv1DTranspose is conv_1d_transpose."""
-    name = re.sub(r"([a-z])(\d)", r"\1_\2", name)
-    name = re.sub(r"(\dD)(?=[A-Z])", r"\1_", name)
-    name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
-    return name.lower()
+    starts_of_words = (
+        r"(?<=[A-Za-z])(?=\d)"  # Conv|1D, LSTM|1D
+        r"|(?<=[a-z])(?=[A-Z])"  # Max|Pooling
+        r"|(?<=[A-Z\d])(?=[A-Z][a-z])"  # 1D|Transpose, RMS|Normalization
+    )
+    return re.sub(starts_of_words, "_", name).lower()
 
 
 def check_composable(target: Any) -> None:
     """Refuse what no layer can be composed with."""
     if target is None or isinstance(target, keras.Sequential):
         return
-    items = target if isinstance(target, (list, tuple)) else [target]
+    items = keras.tree.flatten(target)
     if items and all(_is_tensor(item) for item in items):
         return
     raise TypeError(
         "`object` must be a keras.Sequential, a tensor, a NumPy array, a list "
-        "of these arrays or tensors, or None for the layer itself. Received: "
+        "or dict of these, or None for the layer itself. Received: "
         f"object={target!r} of type {type(target).__name__}."
     )
 
@@ -140,28 +152,26 @@ def _owned(item: Any) -> Any:
     return item
 
 
-def _wrapper_signature(
-    layer_class: type[keras.layers.Layer],
-) -> inspect.Signature:
+def _wrapper_signature(constructor: inspect.Signature) -> inspect.Signature:
     """`object`, then the layer's arguments in the order of R's pages."""
-    positional, keyword_only, variadic = [], [], []
-    constructor = inspect.signature(layer_class)
-    for parameter in constructor.parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            variadic.append(parameter.replace(name="kwargs"))
-        elif parameter.kind is parameter.VAR_POSITIONAL:
-            continue
-        elif (
-            parameter.name in KEYWORD_ONLY_IN_R
-            or parameter.kind is parameter.KEYWORD_ONLY
-        ):
-            keyword_only.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
-        else:
-            positional.append(parameter)
     target = inspect.Parameter(
         "object", inspect.Parameter.POSITIONAL_OR_KEYWORD
     )
-    return inspect.Signature([target, *positional, *keyword_only, *variadic])
+    parameters = list(constructor.parameters.values())
+    if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        parameters = [
+            parameter.replace(kind=parameter.KEYWORD_ONLY)
+            if parameter.name in KEYWORD_ONLY_IN_R
+            else parameter
+            for parameter in parameters
+        ]
+    # What comes before a positional-only argument is positional-only.
+    if parameters and parameters[0].kind is inspect.Parameter.POSITIONAL_ONLY:
+        target = target.replace(kind=inspect.Parameter.POSITIONAL_ONLY)
+    # sorted() keeps the order within each kind.
+    return inspect.Signature(
+        sorted([target, *parameters], key=lambda p: p.kind)
+    )
 
 
 layer_conv_1d_transpose = create_layer_wrapper(layers.Conv1DTranspose)

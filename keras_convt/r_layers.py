@@ -1,0 +1,174 @@
+"""Every layer of Keras as a composer, under the name it has in R.
+
+`keras_convt.layer_dense` and the others are made when they are first asked
+for, from the layers of the Keras that is installed.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_convt.compose import composer, snake_case
+
+# Where R's name is not `layer_` and the class's name in snake case.
+R_NAMES = {
+    "ELU": "layer_activation_elu",
+    "LeakyReLU": "layer_activation_leaky_relu",
+    "PReLU": "layer_activation_parametric_relu",
+    "ReLU": "layer_activation_relu",
+    "Softmax": "layer_activation_softmax",
+    "UpSampling1D": "layer_upsampling_1d",
+    "UpSampling2D": "layer_upsampling_2d",
+    "UpSampling3D": "layer_upsampling_3d",
+    "FlaxLayer": "layer_flax_module_wrapper",
+    "JaxLayer": "layer_jax_model_wrapper",
+    "TFSMLayer": "layer_tfsm",
+    "GRUCell": "rnn_cell_gru",
+    "LSTMCell": "rnn_cell_lstm",
+    "SimpleRNNCell": "rnn_cell_simple",
+    "StackedRNNCells": "rnn_cells_stack",
+}
+
+# R calls these on tensors that it passes one by one as well.
+MERGING = (
+    "Add",
+    "Average",
+    "Concatenate",
+    "Dot",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Subtract",
+)
+
+# Classes that Keras has everywhere and that work on some backends alone.
+BACKENDS = {
+    "FlaxLayer": ("jax", "tensorflow"),
+    "JaxLayer": ("jax", "tensorflow"),
+    "TFSMLayer": ("tensorflow",),
+    "TorchModuleWrapper": ("torch",),
+}
+
+
+@functools.cache
+def layer_classes() -> dict[str, type[keras.layers.Layer]]:
+    """The layers of the Keras that is installed, by R's names."""
+    classes = {"layer_feature_space": keras.utils.FeatureSpace}
+    for attribute in dir(keras.layers):
+        layer_class = getattr(keras.layers, attribute)
+        if (
+            inspect.isclass(layer_class)
+            and issubclass(layer_class, keras.layers.Layer)
+            and layer_class is not keras.layers.Layer
+            and not _is_alias(attribute, layer_class)
+        ):
+            classes[r_name(attribute)] = layer_class
+    return classes
+
+
+def r_name(class_name: str) -> str:
+    """The name in R of the composer of a class of Keras."""
+    return R_NAMES.get(class_name, f"layer_{snake_case(class_name)}")
+
+
+def names() -> list[str]:
+    """The names that `get` has a composer for, on this backend."""
+    return [
+        name
+        for name, layer_class in layer_classes().items()
+        if _works_here(layer_class)
+    ]
+
+
+@functools.cache
+def get(name: str) -> Callable[..., Any]:
+    """The composer with that name.
+
+    Raises:
+        AttributeError: If this Keras or this backend has no such layer.
+    """
+    if name == "Layer":
+        raise AttributeError(
+            "keras_convt has no Layer: derive a class from "
+            "keras.layers.Layer, and compose it with "
+            "keras_convt.create_layer_wrapper."
+        )
+    if not name.startswith(("layer_", "rnn_cell")):
+        raise AttributeError(f"module 'keras_convt' has no attribute {name!r}")
+    layer_class = layer_classes().get(name)
+    if layer_class is None:
+        raise AttributeError(
+            f"module 'keras_convt' has no {name!r}: Keras "
+            f"{keras.__version__}, which is installed, has no layer that R "
+            "calls so."
+        )
+    if not _works_here(layer_class):
+        raise AttributeError(
+            f"module 'keras_convt' has no {name!r} here: "
+            f"keras.layers.{layer_class.__name__} needs the backend "
+            f"{' or '.join(BACKENDS[layer_class.__name__])}. Active is "
+            f"{keras.backend.backend()}."
+        )
+    made = composer(layer_class, name)
+    if layer_class.__name__ in MERGING:
+        made = _merging(made)
+    elif name.startswith("rnn_cell"):
+        made = _without_object(made)
+    # Where it is found, for pickle and for help().
+    made.__module__ = "keras_convt"
+    return made
+
+
+def _is_alias(attribute: str, layer_class: type) -> bool:
+    # MaxPool1D is MaxPooling1D. GroupQueryAttention has no other name in
+    # keras.layers than this, which is not its own.
+    return attribute != layer_class.__name__ and hasattr(
+        keras.layers, layer_class.__name__
+    )
+
+
+def _works_here(layer_class: type) -> bool:
+    backend = keras.backend.backend()
+    return backend in BACKENDS.get(layer_class.__name__, (backend,))
+
+
+def _merging(compose_one: Callable[..., Any]) -> Callable[..., Any]:
+    """A composer whose positional arguments are all tensors, as in R."""
+
+    @functools.wraps(compose_one)
+    def wrapper(object: Any = None, *tensors: Any, **kwargs: Any) -> Any:
+        if tensors:
+            first = object if isinstance(object, (list, tuple)) else [object]
+            object = [*first, *tensors]
+        return compose_one(object, **kwargs)
+
+    target, *others = inspect.signature(compose_one).parameters.values()
+    tensors = inspect.Parameter("tensors", inspect.Parameter.VAR_POSITIONAL)
+    named = [
+        other.replace(kind=other.KEYWORD_ONLY)
+        if other.kind is other.POSITIONAL_OR_KEYWORD
+        else other
+        for other in others
+    ]
+    return _with_signature(wrapper, [target, tensors, *named])
+
+
+def _without_object(compose_one: Callable[..., Any]) -> Callable[..., Any]:
+    """A maker of cells, which are given to a layer and not composed."""
+
+    @functools.wraps(compose_one)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return compose_one(None, *args, **kwargs)
+
+    _, *others = inspect.signature(compose_one).parameters.values()
+    return _with_signature(wrapper, others)
+
+
+def _with_signature(
+    function: Callable[..., Any], parameters: list[inspect.Parameter]
+) -> Callable[..., Any]:
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return function

@@ -1,0 +1,180 @@
+"""Every formulation against the reference, and the choice among them."""
+
+import keras
+import numpy as np
+import pytest
+import reference
+import tolerances
+from gradients import value_and_gradients
+from keras import ops
+
+import keras_convt
+from keras_convt.ops.adapters import engine
+from keras_convt.ops.choice import choose
+from keras_convt.ops.formulations import FORMULATIONS
+
+# rank, kernel_size, strides, dilation_rate, groups, padding: each with what
+# one formulation or another has to treat apart.
+CASES = [
+    (1, 4, 2, 1, 1, "same"),  # chunks of a whole stride
+    (1, 5, 3, 1, 2, "valid"),  # a narrower last chunk, groups
+    (1, 2, 3, 1, 1, "valid"),  # zeros past the last tap
+    (1, 3, 2, 3, 1, (1, -2)),  # strides with dilation, zeros at the end
+    (1, 3, 1, 2, 2, (3, 0)),  # a crop beyond the kernel's reach
+    (1, 3, 2, 1, 4, "causal"),  # depthwise
+    (1, 1, 1, 1, 1, 0),
+    (2, (3, 4), (2, 3), 1, 2, "same"),
+    (2, 2, 2, 1, 1, "valid"),
+    (3, (2, 3, 1), (2, 1, 1), 1, 1, "same"),
+    (3, 2, 1, (1, 2, 1), 1, "valid"),
+]
+
+
+def applies(implementation, strides):
+    return implementation != "convolution" or np.max(strides) == 1
+
+
+@pytest.mark.parametrize("implementation", ["auto", *FORMULATIONS])
+@pytest.mark.parametrize("case", CASES)
+def test_values_and_gradients(rng, case, implementation):
+    rank, kernel_size, strides, dilation_rate, groups, padding = case
+    kernel_size = (
+        (kernel_size,) * rank if isinstance(kernel_size, int) else kernel_size
+    )
+    if not applies(implementation, strides):
+        with pytest.raises(ValueError, match="strides of 1"):
+            keras_convt.ops.conv_transpose(
+                np.ones((1, *(4,) * rank, 4), "float32"),
+                np.ones((*kernel_size, 4 // groups, 4), "float32"),
+                strides,
+                groups=groups,
+                implementation=implementation,
+            )
+        return
+    sizes = {
+        "strides": strides,
+        "padding": padding,
+        "dilation_rate": dilation_rate,
+        "groups": groups,
+    }
+    x = rng.standard_normal((2, *(5, 4, 3)[:rank], 4)).astype("float32")
+    kernel = rng.standard_normal((*kernel_size, 4 // groups, 4))
+    kernel = kernel.astype("float32")
+    expected = reference.conv_transpose(x, kernel, **sizes)
+    upstream = rng.standard_normal(expected.shape).astype("float32")
+
+    def outputs(x, kernel):
+        return keras_convt.ops.conv_transpose(
+            x, kernel, implementation=implementation, **sizes
+        )
+
+    y = ops.convert_to_numpy(outputs(x, kernel))
+    tolerances.assert_close(y, expected, tolerances.VALUES)
+    weights = ops.convert_to_tensor(upstream)
+    _, slopes = value_and_gradients(
+        lambda x, kernel: ops.sum(outputs(x, kernel) * weights), [x, kernel]
+    )
+    dx, dkernel, _ = reference.gradients(x, kernel, upstream, **sizes)
+    tolerances.assert_close(slopes[0], dx, tolerances.GRADIENTS)
+    tolerances.assert_close(slopes[1], dkernel, tolerances.GRADIENTS)
+
+
+@pytest.mark.parametrize("implementation", ["native", "overlap_add"])
+def test_unknown_steps_and_batch(rng, implementation):
+    inputs = keras.Input((None, 3))
+    kernel = rng.standard_normal((4, 2, 3)).astype("float32")
+    model = keras.Model(
+        inputs,
+        keras_convt.ops.conv_transpose(
+            inputs, kernel, 2, "same", implementation=implementation
+        ),
+    )
+    for steps in (1, 5):
+        x = rng.standard_normal((2, steps, 3)).astype("float32")
+        tolerances.assert_close(
+            model.predict(x, verbose=0),
+            reference.conv_transpose(x, kernel, strides=2, padding="same"),
+            tolerances.VALUES,
+        )
+
+
+ONE_D = {
+    "kernel_size": (4,),
+    "strides": (2,),
+    "dilation_rate": (1,),
+    "groups": 1,
+    "channels": 128,
+    "filters": 64,
+    "positions": 2000,
+}
+
+
+@pytest.mark.parametrize(
+    ("running", "changes", "expected"),
+    [
+        ("xla", {}, "overlap_add"),
+        ("xla", {"strides": (1,)}, "convolution"),
+        ("xla", {"groups": 128, "filters": 128}, "overlap_add"),
+        ("xla", {"positions": None}, "overlap_add"),
+        ("tensorflow", {}, "native"),
+        ("tensorflow", {"positions": None}, "native"),
+        ("tensorflow", {"positions": 40}, "overlap_add"),
+        ("tensorflow", {"kernel_size": (2,)}, "overlap_add"),
+        ("tensorflow", {"kernel_size": (1024,)}, "overlap_add"),
+        ("tensorflow", {"kernel_size": (1024,), "filters": 1}, "native"),
+        ("tensorflow", {"groups": 2}, "overlap_add"),
+        (
+            "tensorflow",
+            {"strides": (1,), "dilation_rate": (2,)},
+            "convolution",
+        ),
+        ("torch", {}, "native"),
+        ("torch", {"strides": (1,)}, "native"),
+        ("torch", {"kernel_size": (1024,)}, "overlap_add"),
+        (
+            "torch",
+            {"kernel_size": (16,), "channels": 512, "filters": 256}
+            | {"positions": 50},
+            "overlap_add",
+        ),
+        (
+            "torch",
+            {"kernel_size": (16,), "channels": 512, "filters": 256}
+            | {"positions": None},
+            "native",
+        ),
+    ],
+)
+def test_the_choice(running, changes, expected):
+    assert choose(running, **(ONE_D | changes)) == expected
+
+
+def test_the_engine():
+    known = {"tensorflow": "tensorflow", "jax": "xla", "torch": "torch"}
+    assert engine() == known[keras.backend.backend()]
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="only TensorFlow runs with and without XLA",
+)
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_the_engine_within_xla(jit_compile):
+    import tensorflow as tf
+
+    seen = []
+
+    @tf.function(jit_compile=jit_compile)
+    def function(x):
+        seen.append(engine())
+        return x
+
+    function(tf.zeros(()))
+    assert seen == ["xla" if jit_compile else "tensorflow"]
+
+
+def test_an_unknown_implementation():
+    with pytest.raises(ValueError, match="`implementation`.*'fft'"):
+        keras_convt.ops.conv_transpose(
+            np.ones((1, 2, 1)), np.ones((2, 1, 1)), implementation="fft"
+        )
