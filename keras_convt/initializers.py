@@ -44,7 +44,7 @@ class ICNR(keras.initializers.Initializer):
     ...     kernel_initializer=keras_convt.initializers.ICNR("ones", 2),
     ... )
     >>> y = layer(keras.ops.reshape(keras.ops.arange(3.0), (1, 3, 1)))
-    >>> [float(sample) for sample in y[0, :, 0]]
+    >>> keras.ops.convert_to_numpy(y)[0, :, 0].tolist()
     [0.0, 0.0, 1.0, 1.0, 3.0, 3.0]
     """
 

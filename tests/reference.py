@@ -128,6 +128,7 @@ def output_lengths(
             per_axis_padding(padding, rank),
             per_axis(output_padding, rank),
             per_axis(output_size, rank),
+            strict=True,
         )
     )
 
@@ -140,7 +141,9 @@ def cut(array, lefts, lengths):
     lengths = [max(length, 0) for length in lengths]
     out = np.zeros((array.shape[0], *lengths, array.shape[-1]))
     source, target = [slice(None)], [slice(None)]
-    for size, left, length in zip(array.shape[1:-1], lefts, lengths):
+    for size, left, length in zip(
+        array.shape[1:-1], lefts, lengths, strict=True
+    ):
         start, stop = max(left, 0), min(left + length, size)
         stop = max(stop, start)  # a window beside the array takes nothing
         source.append(slice(start, stop))
@@ -154,10 +157,14 @@ def taps(kernel_size, steps, strides, dilations):
     for tap in itertools.product(*map(range, kernel_size)):
         yield (
             tap,
-            (slice(None),)
-            + tuple(
-                slice(t * d, t * d + (length - 1) * s + 1, s)
-                for t, d, s, length in zip(tap, dilations, strides, steps)
+            (
+                slice(None),
+                *tuple(
+                    slice(t * d, t * d + (length - 1) * s + 1, s)
+                    for t, d, s, length in zip(
+                        tap, dilations, strides, steps, strict=True
+                    )
+                ),
             ),
         )
 
@@ -189,7 +196,11 @@ class Geometry:
         self.full = tuple(
             (length - 1) * s + effective(k, d)
             for length, k, s, d in zip(
-                self.steps, self.kernel_size, self.strides, self.dilations
+                self.steps,
+                self.kernel_size,
+                self.strides,
+                self.dilations,
+                strict=True,
             )
         )
         windows = [
@@ -202,6 +213,7 @@ class Geometry:
                 per_axis_padding(padding, rank),
                 per_axis(output_padding, rank),
                 per_axis(output_size, rank),
+                strict=True,
             )
         ]
         self.lefts = tuple(left for left, _ in windows)
@@ -245,7 +257,7 @@ def conv_transpose(
     inputs = group_slices(x.shape[-1], groups)
     outputs = group_slices(of_group * groups, groups)
     for tap, place in geometry.taps():
-        for i, o in zip(inputs, outputs):
+        for i, o in zip(inputs, outputs, strict=True):
             full[(*place, o)] += x[..., i] @ kernel[tap][:, i].T
     y = cut(full, geometry.lefts, geometry.lengths)
     if bias is not None:
@@ -271,7 +283,7 @@ def gradients(
     inputs = group_slices(x.shape[-1], groups)
     outputs = group_slices(kernel.shape[-2] * groups, groups)
     for tap, place in geometry.taps():
-        for i, o in zip(inputs, outputs):
+        for i, o in zip(inputs, outputs, strict=True):
             met = dfull[(*place, o)]
             dx[..., i] += met @ kernel[tap][:, i]
             dkernel[tap][:, i] += np.tensordot(
@@ -307,6 +319,7 @@ def conv(
             per_axis(strides, rank),
             per_axis(dilation_rate, rank),
             per_axis_padding(padding, rank),
+            strict=True,
         )
     )
     steps = [forward_steps(*axis) for axis in axes]
@@ -314,7 +327,10 @@ def conv(
     padded = cut(
         x,
         [-left for left, _ in pads],
-        [n + left + right for n, (left, right) in zip(samples, pads)],
+        [
+            n + left + right
+            for n, (left, right) in zip(samples, pads, strict=True)
+        ],
     )
     out = np.zeros((x.shape[0], *steps, kernel.shape[-1]))
     inputs = group_slices(x.shape[-1], groups)
@@ -322,7 +338,7 @@ def conv(
     strides = per_axis(strides, rank)
     dilations = per_axis(dilation_rate, rank)
     for tap, place in taps(kernel_size, steps, strides, dilations):
-        for i, o in zip(inputs, outputs):
+        for i, o in zip(inputs, outputs, strict=True):
             out[..., o] += padded[(*place, i)] @ kernel[tap][:, o]
     return _as(out, data_format)
 

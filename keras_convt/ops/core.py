@@ -73,12 +73,13 @@ def conv_transpose(
 
     Example:
 
-    >>> import numpy as np
+    >>> import keras
     >>> import keras_convt
+    >>> import numpy as np
     >>> x = np.array([[[1.0], [2.0]]])  # 1 signal of 2 steps, 1 channel
     >>> kernel = np.array([[[1.0]], [[10.0]], [[100.0]]])
     >>> y = keras_convt.ops.conv_transpose(x, kernel, strides=2)
-    >>> [float(sample) for sample in y[0, :, 0]]
+    >>> keras.ops.convert_to_numpy(y)[0, :, 0].tolist()
     [1.0, 10.0, 102.0, 20.0, 200.0]
     """
     operation = ConvTranspose(
