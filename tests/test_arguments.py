@@ -389,7 +389,9 @@ def test_a_model_that_a_bad_layer_was_meant_for(bad):
 @pytest.mark.parametrize("shape", [(5, None), (5,), (5, 2, 2)])
 def test_a_model_whose_output_does_not_fit(shape):
     """The layer is good; what comes out of the model is not."""
-    model = keras.Sequential([keras.Input(shape)])
+    model = keras.Sequential(
+        [keras.Input(shape), keras.layers.Activation("tanh")]
+    )
     layers = list(model.layers)
     message(keras_convt.layer_conv_1d_transpose, model, 4, 3)
     assert model.layers == layers

@@ -15,9 +15,7 @@ README = Path(__file__).parent.parent / "README.md"
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(keras_convt.__path__, "keras_convt.")
-    if not module.name.startswith(
-        ("keras_convt.demo", "keras_convt.__main__")
-    )
+    if not module.name.startswith(("keras_convt.demo", "keras_convt.__main__"))
 )
 
 

@@ -174,7 +174,7 @@ def test_the_engine_within_xla(jit_compile):
 
 
 def test_an_unknown_implementation():
-    with pytest.raises(ValueError, match="`implementation`.*'fft'"):
+    with pytest.raises(ValueError, match=r"`implementation`.*'fft'"):
         keras_convt.ops.conv_transpose(
             np.ones((1, 2, 1)), np.ones((2, 1, 1)), implementation="fft"
         )

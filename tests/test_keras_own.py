@@ -32,7 +32,7 @@ OURS = types.SimpleNamespace(
     **{
         name: getattr(keras_convt, name)
         for name in ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
-    }
+    },
 )
 
 
@@ -50,7 +50,7 @@ class _OurLayers:
     @contextlib.contextmanager
     def assertRaisesRegex(self, error, words):
         del words
-        with self.assertRaises(error):
+        with pytest.raises(error):
             yield
 
 
