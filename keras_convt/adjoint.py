@@ -99,7 +99,9 @@ def adjoint(
     shape[channel_axis(layer.data_format)] = kernel_shape[-1]
     layer.build(tuple(shape))
     if not tie_weights:
-        layer.kernel.assign(ops.reshape(conv.kernel, kernel_shape))
+        # A copy, because JAX's arrays may be given away in training: two
+        # variables must not have one.
+        layer.kernel.assign(ops.copy(ops.reshape(conv.kernel, kernel_shape)))
     return layer
 
 

@@ -357,13 +357,13 @@ def _transposed(weight: np.ndarray) -> np.ndarray:
 
 
 def _array(tensor: Any) -> np.ndarray:
-    """A NumPy array of a tensor of any framework."""
+    """A NumPy array, of its own, of a tensor of any framework."""
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu()
         if "bfloat16" in str(tensor.dtype):
             # NumPy has none. All its values are float32 too.
             tensor = tensor.float()
-    return np.asarray(tensor)
+    return np.array(tensor)
 
 
 def _layer(kernel: np.ndarray, bias: Any, **arguments: Any) -> Any:

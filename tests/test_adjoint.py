@@ -183,6 +183,19 @@ def test_a_copy_is_a_copy(rng):
     np.testing.assert_array_equal(ops.convert_to_numpy(conv.kernel), before)
 
 
+def test_a_copy_trains_beside_its_original(rng):
+    conv = layers.Conv1D(6, 3, 2, "same")
+    inputs = keras.Input((13, 4))
+    code = conv(inputs)
+    model = keras.Model(inputs, adjoint(conv)(code, output_size=inputs))
+    model.compile("adam", "mse")
+    x = normal(rng, 4, 13, 4)
+    first = model.evaluate(x, x, verbose=0)
+    model.fit(x, x, epochs=5, verbose=0)
+    assert model.evaluate(x, x, verbose=0) < first
+    assert len(model.trainable_variables) == 3
+
+
 def autoencoder():
     """A model with two tied pairs, one of them depthwise, and its layers."""
     inputs = keras.Input((None, 3))

@@ -34,7 +34,7 @@ HALF_PRECISION = {"float16": 1e-2, "bfloat16": 8e-2}
 
 def difference(actual, expected, *, rtol, atol):
     """What is wrong with `actual`, or None."""
-    actual, expected = np.asarray(actual), np.asarray(expected)
+    actual, expected = (np.asarray(a, "float64") for a in (actual, expected))
     if actual.shape != expected.shape:
         return f"shape {actual.shape}, expected {expected.shape}"
     if actual.size == 0:

@@ -74,19 +74,21 @@ def torch_conv_transpose(
     }
     inputs = inputs.movedim(-1, 1)
     kernel = kernel.movedim((-1, -2), (0, 1))
-    if rank == 1:
+    as_image = rank == 1 and groups == 1
+    if as_image:
         # Images have a memory format with the channels last, signals none:
-        # as an image one step high, a signal is not copied.
+        # as an image one step high, a signal is not copied. With groups,
+        # images are up to 20 times slower.
         inputs, kernel = inputs.unsqueeze(2), kernel.unsqueeze(2)
         flat = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
         arguments = {
             name: (flat[name], *value) for name, value in arguments.items()
         }
     function = (
-        functional.conv_transpose3d
-        if rank == 3
-        else functional.conv_transpose2d
-    )
+        functional.conv_transpose1d,
+        functional.conv_transpose2d,
+        functional.conv_transpose3d,
+    )[inputs.ndim - 3]
     # Zeros that the window still wants past the end get their bias later.
     with_bias = all(right >= 0 for _, right in rest)
     outputs = function(
@@ -96,7 +98,7 @@ def torch_conv_transpose(
         groups=groups,
         **arguments,
     )
-    if rank == 1:
+    if as_image:
         outputs = outputs.squeeze(2)
     outputs = crop(outputs.movedim(1, -1), tuple(rest))
     return outputs if with_bias or bias is None else outputs + bias

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 from keras import ops
 
 
@@ -16,12 +17,21 @@ def crop(outputs: Any, crops: tuple[tuple[int, int], ...]) -> Any:
     if any(right < 0 for _, right in crops):
         zeros = [(0, max(-right, 0)) for _, right in crops]
         outputs = ops.pad(outputs, [(0, 0), *zeros, (0, 0)])
-    if any(left > 0 or right > 0 for left, right in crops):
-        spatial = (
-            slice(left, -right if right > 0 else None) for left, right in crops
-        )
-        outputs = outputs[(slice(None), *spatial)]
-    return outputs
+    if not any(left > 0 or right > 0 for left, right in crops):
+        return outputs
+    if keras.backend.backend() == "tensorflow":
+        # The gradient of its indexing is up to twice as slow.
+        batch, *steps, channels = ops.shape(outputs)
+        kept = [
+            n - left - max(right, 0)
+            for n, (left, right) in zip(steps, crops, strict=True)
+        ]
+        starts = [left for left, _ in crops]
+        return ops.slice(outputs, (0, *starts, 0), (batch, *kept, channels))
+    spatial = (
+        slice(left, -right if right > 0 else None) for left, right in crops
+    )
+    return outputs[(slice(None), *spatial)]
 
 
 def finish(outputs: Any, crops: tuple[tuple[int, int], ...], bias: Any) -> Any:

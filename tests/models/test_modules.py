@@ -155,7 +155,7 @@ def test_flax(transpose_kernel):
             bias_init=nnx.initializers.normal(1.0),
             rngs=rngs,
         )
-        shape = (2, *(7, 6)[: len(module.kernel_size)], 4)
+        shape = (2, *(12, 11)[: len(module.kernel_size)], 4)
         x = jax.random.normal(jax.random.key(number), shape)
         failures.compare(
             run(from_flax(module, "channels_last"), x),
