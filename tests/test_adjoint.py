@@ -18,6 +18,15 @@ LENGTHS = range(9, 17)
 CONV = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
 
 
+def skip_where_the_forward_layer_is_wrong(padding):
+    old = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15)
+    if old and padding == "same" and keras.backend.backend() == "torch":
+        pytest.skip(
+            'on PyTorch, "same" of the forward convolution of Keras before '
+            "3.15 pads otherwise than on the other backends"
+        )
+
+
 def randomized(layer, input_shape, rng):
     """The layer, built, with normal numbers in every weight."""
     layer.build(input_shape)
@@ -54,6 +63,7 @@ def compare_identity(failures, x, forward, y, back, **configuration):
 @pytest.mark.parametrize("padding", ["valid", "same", "causal"])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_the_identity_for_every_length(padding, groups, rng):
+    skip_where_the_forward_layer_is_wrong(padding)
     failures = Failures()
     for k, (s, d) in itertools.product(
         range(1, 9), [(1, 1), (2, 1), (3, 1), (1, 2)]
@@ -134,6 +144,7 @@ def test_the_values_are_the_references(rng):
     ],
 )
 def test_every_rank(rank, arguments, data_format, rng):
+    skip_where_the_forward_layer_is_wrong(arguments.get("padding"))
     if data_format == "channels_first" and arguments.get("groups"):
         # No backend promises grouped channels_first convolutions on a CPU.
         arguments = {**arguments, "groups": 1}
@@ -367,7 +378,8 @@ def test_refusals():
     conv.enable_lora(2)
     with pytest.raises(ValueError, match=r"whose kernel is a variable"):
         adjoint(conv, tie_weights=True)
-    depthwise = layers.DepthwiseConv1D(3, 2, dilation_rate=2)
-    depthwise.build((None, None, 2))
-    with pytest.raises(ValueError, match=r"`strides > 1` is incompatible"):
+    # Older Keras refuses this layer itself.
+    with pytest.raises(ValueError, match=r"`strides > 1`"):
+        depthwise = layers.DepthwiseConv1D(3, 2, dilation_rate=2)
+        depthwise.build((None, None, 2))
         adjoint(depthwise)

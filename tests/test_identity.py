@@ -68,15 +68,26 @@ def check(rng, sizes, kernel_size, padding, ours=None, groups=1, **arguments):
     assert magnitude > 0
 
 
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize(
-    ("k", "s"), [(1, 1), (3, 1), (3, 2), (4, 2), (2, 3), (7, 5)]
-)
+# k < s with "same" is left to the sweep: on PyTorch, the forward layer of the
+# oldest supported Keras is itself wrong there.
+STRIDED = [
+    (k, s, padding)
+    for k, s in [(1, 1), (3, 1), (3, 2), (4, 2), (2, 3), (7, 5)]
+    for padding in ("valid", "same")
+    if padding == "valid" or k >= s
+]
+
+
+@pytest.mark.parametrize(("k", "s", "padding"), STRIDED)
 def test_strided(k, s, padding, rng):
     for n in range(10, 10 + s):  # every remainder of the stride
         check(rng, (n,), k, padding, strides=s)
 
 
+@pytest.mark.filterwarnings(
+    # PyTorch on what its own convolution does, reached by the oldest Keras.
+    "ignore:Using padding='same' with even kernel lengths:UserWarning"
+)
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(("k", "d"), [(2, 2), (3, 2), (3, 3), (4, 3)])
 def test_dilated(k, d, padding, rng):

@@ -173,6 +173,19 @@ def test_every_implementation(implementation, rng):
     assert compared > 50
 
 
+@pytest.mark.parametrize("implementation", sorted(FORMULATIONS))
+@pytest.mark.parametrize("padding", [(2, -3), (1, -1), (4, -6)])
+def test_a_window_beside_the_full_sum(padding, implementation, rng):
+    """All of the sum is cropped, and zeros are appended after it."""
+    x, kernel = normal(rng, 2, 1, 3), normal(rng, 1, 2, 3)
+    y = keras_convt.ops.conv_transpose(
+        x, kernel, padding=padding, implementation=implementation
+    )
+    expected = reference.conv_transpose(x, kernel, padding=padding)
+    assert not expected.any()
+    assert_close(ops.convert_to_numpy(y), expected, VALUES)
+
+
 def layer_with(weights, channels, rank=1, **arguments):
     cls = [
         keras_convt.Conv1DTranspose,

@@ -87,8 +87,9 @@ class BaseTranspose(keras.layers.Layer):
         outputs = self._transpose(inputs, output_size)
         if self.activation is not None:
             outputs = self.activation(outputs)
-        if mask is not None and output_size is not None:
-            # Keras asks `compute_mask` for the mask of the default length.
+        if mask is not None:
+            # Keras asks `compute_mask` for the default length, and before
+            # 3.15 not at all where the mask is given in the call.
             outputs = masking.attach(
                 outputs, self.compute_mask(inputs, mask, output_size)
             )

@@ -79,17 +79,22 @@ def _contributed(
 
 
 class AttachMask(keras.layers.Layer):
-    """The identity. What comes out has the mask that is passed to it."""
+    """The first of two inputs, with the second as its mask."""
 
     def __init__(self) -> None:
         super().__init__(name="attach_mask")
         self.supports_masking = True
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
-        del mask
-        return inputs
+    def call(self, inputs: tuple[Any, Any]) -> Any:
+        return inputs[0]
+
+    def compute_mask(
+        self, inputs: tuple[Any, Any], previous_mask: Any = None
+    ) -> Any:
+        del previous_mask
+        return inputs[1]
 
 
 def attach(outputs: Any, mask: Any) -> Any:
     """`outputs` with `mask`, by the one public way that all backends have."""
-    return AttachMask()(outputs, mask=mask)
+    return AttachMask()((outputs, mask))
