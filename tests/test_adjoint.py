@@ -378,8 +378,15 @@ def test_refusals():
     conv.enable_lora(2)
     with pytest.raises(ValueError, match=r"whose kernel is a variable"):
         adjoint(conv, tie_weights=True)
-    # Older Keras refuses this layer itself.
+
+
+def strided_and_dilated():
+    conv = layers.DepthwiseConv1D(3, 2, dilation_rate=2)
+    conv.build((None, None, 2))
+    return adjoint(conv)
+
+
+def test_strides_with_dilation_are_refused():
+    # Older Keras refuses the convolution itself.
     with pytest.raises(ValueError, match=r"`strides > 1`"):
-        depthwise = layers.DepthwiseConv1D(3, 2, dilation_rate=2)
-        depthwise.build((None, None, 2))
-        adjoint(depthwise)
+        strided_and_dilated()

@@ -53,12 +53,13 @@ def convolution(
         a == b and a + b == r for (a, b), r in zip(borders, reach, strict=True)
     )
     if not same:
-        inputs = crop(
-            inputs, tuple((max(-a, 0), max(-b, 0)) for a, b in borders)
-        )
         zeros = [(max(a, 0), max(b, 0)) for a, b in borders]
         if any(a or b for a, b in zeros):
             inputs = ops.pad(inputs, [(0, 0), *zeros, (0, 0)])
+        # After the zeros: a crop may take all of the inputs, and more.
+        inputs = crop(
+            inputs, tuple((max(-a, 0), max(-b, 0)) for a, b in borders)
+        )
     outputs = ops.conv(
         inputs,
         kernel,
