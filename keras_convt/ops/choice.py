@@ -38,12 +38,12 @@ def choose(
     """
     taps = math.prod(kernel_size)
     weights = taps * filters * channels // groups
+    if engine == "torch":
+        return _torch(taps, groups, channels, weights, positions)
     if groups > 1 and groups == channels == filters:
         # Depthwise: a product and a sum for each tap, where backends go
         # through one convolution for each channel.
         return "overlap_add"
-    if engine == "torch":
-        return _torch(taps, groups, channels, weights, positions)
     if engine == "tensorflow":
         return _tensorflow(
             kernel_size,
