@@ -36,6 +36,7 @@ from keras_convt.layers import (
 )
 from keras_convt.plots import plot_connectivity
 from keras_convt.streaming import StreamingModel
+from keras_convt.upgrade import downgrade_model, upgrade_model
 
 __all__ = [
     "Conv1DTranspose",
@@ -49,6 +50,7 @@ __all__ = [
     "__version__",
     "adjoint",
     "create_layer_wrapper",
+    "downgrade_model",
     "explain",
     "fold_weight_norm",
     "from_equinox",
@@ -65,6 +67,7 @@ __all__ = [
     "load_torch_weights",
     "ops",
     "plot_connectivity",
+    "upgrade_model",
 ]
 
 

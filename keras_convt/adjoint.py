@@ -180,7 +180,7 @@ class TiedMixin(BaseConvTranspose):
             self.filters // self.groups,
             channels,
         )
-        self.kernel = self._tied_to.layer.kernel
+        self._kernel = self._tied_to.layer.kernel
         self._add_bias(self.filters)
 
     def _transpose(self, inputs: Any, output_size: Any) -> Any:
@@ -193,6 +193,20 @@ class TiedMixin(BaseConvTranspose):
             self.groups,
             output_size,
             bias=self._bias(),
+        )
+
+    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
+        raise ValueError(
+            f"The layer {self.name!r} has the kernel of "
+            f"{self._tied_to.layer.name!r}: `enable_lora` there."
+        )
+
+    def _check_mode(self, mode: Any) -> None:
+        # The error that `model.quantize` leaves layers out for.
+        raise NotImplementedError(
+            f"The layer {self.name!r} has the kernel of "
+            f"{self._tied_to.layer.name!r} and cannot store it as "
+            f"mode={mode!r}."
         )
 
     # By name, because Keras's own order depends on what is frozen just then.

@@ -43,6 +43,20 @@ def whole_number(value: Any, name: str, minimum: int | None = None) -> int:
     return whole
 
 
+def number(value: Any, name: str) -> float:
+    """Return `value` as a float, which must be finite."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"`{name}` must be a finite number. Received: {name}={value!r} of "
+            f"type {type(value).__name__}."
+        )
+    if not math.isfinite(value):
+        raise ValueError(
+            f"`{name}` must be a finite number. Received: {name}={value!r}."
+        )
+    return float(value)
+
+
 def sizes(
     value: Any, rank: int, name: str, minimum: int = 1
 ) -> tuple[int, ...]:

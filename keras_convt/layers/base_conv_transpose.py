@@ -5,11 +5,12 @@ from typing import Any
 from keras import ops
 
 from keras_convt import arguments
-from keras_convt.layers.base import BaseTranspose
+from keras_convt.geometry import channel_axis
+from keras_convt.layers.stored_kernel import StoredKernel
 from keras_convt.ops.core import transposed_convolution
 
 
-class BaseConvTranspose(BaseTranspose):
+class BaseConvTranspose(StoredKernel):
     """Abstract transposed convolution. A subclass gives its `rank`.
 
     The arguments are those of `keras.layers.Conv1DTranspose`, in its order,
@@ -65,12 +66,12 @@ class BaseConvTranspose(BaseTranspose):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = self._channels(input_shape)
         self._expect_channels(channels)
-        self.kernel = self._add_kernel(
-            "kernel",
-            "kernel",
-            (*self.kernel_size, self.filters // self.groups, channels),
+        self._build_kernel(
+            (*self.kernel_size, self.filters // self.groups, channels)
         )
         self._add_bias(self.filters)
+        if self.lora_rank:
+            self._add_lora()
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -89,7 +90,7 @@ class BaseConvTranspose(BaseTranspose):
 
     def _transpose(self, inputs: Any, output_size: Any) -> Any:
         return transposed_convolution(
-            inputs,
+            self._rounded(inputs, channel_axis(self.data_format)),
             ops.convert_to_tensor(self.kernel),
             self._axes,
             self.data_format,

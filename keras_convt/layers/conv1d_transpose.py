@@ -67,6 +67,13 @@ class Conv1DTranspose(BaseConvTranspose):
         groups: int that divides `filters` and the input's channels. Each
             group of filters sees its own group of channels. Keyword-only.
             Defaults to `1`.
+        lora_rank: Optional int, the rank of two factors that are trained in
+            place of the kernel: see `enable_lora`. Keyword-only.
+        lora_alpha: Optional float, scales what the factors add by
+            `lora_alpha / lora_rank`. `None` is `lora_rank`. Keyword-only.
+        quantization_config: Optional `keras.quantizers.Int8QuantizationConfig`
+            for a `dtype` such as `"int8_from_float32"`: see `quantize`.
+            Keyword-only.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
@@ -171,7 +178,7 @@ class Conv1DTranspose(BaseConvTranspose):
         if self.data_format == "channels_first":
             chunk = ops.moveaxis(chunk, 1, -1)
         outputs, state = streaming.step(
-            chunk,
+            self._rounded(chunk, channel_axis=-1),
             state,
             ops.cast(self.kernel, self.compute_dtype),
             self._axes[0],

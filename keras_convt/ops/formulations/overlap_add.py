@@ -4,6 +4,7 @@ import itertools
 import math
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_convt.ops.formulations.taps import (
@@ -16,6 +17,9 @@ from keras_convt.ops.formulations.taps import (
     past_last_tap,
 )
 from keras_convt.ops.window import finish
+
+
+HALF = ("float16", "bfloat16")
 
 
 def overlap_add(
@@ -56,6 +60,10 @@ def overlap_add(
     contributions = _contributions(
         inputs, ops.concatenate(taps) if len(taps) > 1 else taps[0], groups
     )
+    dtype = contributions.dtype
+    if len(places) > 1 and keras.backend.standardize_dtype(dtype) in HALF:
+        # Each sum would round once more: 2.4 times the error at 8 chunks.
+        contributions = ops.cast(contributions, "float32")
     widths = [math.prod(b - a for a, b in span) * filters for span in spans]
     pieces = _split(contributions, widths)
     outputs = None
@@ -65,6 +73,7 @@ def overlap_add(
         if any(m > 1 for m in chunks):
             piece = ops.pad(piece, [(0, 0), *shifts, (0, 0)])
         outputs = piece if outputs is None else outputs + piece
+    outputs = ops.cast(outputs, dtype)
     outputs = depth_to_space(outputs, strides, filters)
     return finish(
         outputs, past_last_tap(chunks, strides, kernel_size, crops), bias

@@ -1,0 +1,69 @@
+"""Kernels and inputs in eight bits, and back."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def quantize_kernel(
+    kernel: Any, groups: int, quantizer: Any = None
+) -> tuple[Any, Any]:
+    """A kernel as int8, with a scale for each filter.
+
+    Args:
+        kernel: Tensor of shape `(*kernel_size, filters // groups, channels)`.
+        groups: Number of groups that channels and filters are divided into.
+        quantizer: A `keras.quantizers.Quantizer`, or None for the greatest
+            absolute value of each filter.
+
+    Returns:
+        The kernel as int8 of the same shape, and the scales of shape
+        `(filters,)`: the kernel is the int8 values divided by its filter's.
+    """
+    by_group = _by_group(ops.convert_to_tensor(kernel), groups)
+    axis = (*range(len(by_group.shape) - 3), -1)
+    if quantizer is None:
+        values, scale = keras.quantizers.abs_max_quantize(by_group, axis=axis)
+    else:
+        values, scale = quantizer(by_group, axis=axis)
+    values = ops.reshape(values, kernel.shape)
+    # A filter's number is its group's, then its own in the group.
+    scale = ops.transpose(ops.reshape(scale, (-1, groups)))
+    return values, ops.reshape(scale, (-1,))
+
+
+def dequantize_kernel(values: Any, scale: Any, groups: int, dtype: str) -> Any:
+    """The kernel that `quantize_kernel` made `values` and `scale` of."""
+    by_group = _by_group(ops.cast(values, dtype), groups)
+    scale = ops.transpose(ops.reshape(ops.cast(scale, dtype), (groups, -1)))
+    kernel = ops.divide(by_group, ops.expand_dims(scale, -1))
+    return ops.reshape(kernel, values.shape)
+
+
+def round_inputs(inputs: Any, channel_axis: int, quantizer: Any = None) -> Any:
+    """Inputs that are rounded to int8, with a scale for each position.
+
+    What `keras.layers.Dense` does to its inputs: the greatest absolute value
+    over the channels becomes 127. The values come back in the inputs' dtype,
+    and gradients pass as if nothing had been rounded.
+
+    Args:
+        inputs: Tensor with channels on `channel_axis`.
+        channel_axis: int.
+        quantizer: A `keras.quantizers.Quantizer`, or None for the above.
+    """
+    if quantizer is None:
+        values, scale = keras.quantizers.abs_max_quantize(
+            inputs, axis=channel_axis
+        )
+    else:
+        values, scale = quantizer(inputs, axis=channel_axis)
+    rounded = ops.divide(ops.cast(values, inputs.dtype), scale)
+    return ops.add(inputs, ops.stop_gradient(ops.subtract(rounded, inputs)))
+
+
+def _by_group(kernel: Any, groups: int) -> Any:
+    """The kernel with the channels of each group on an axis of their own."""
+    *front, channels = kernel.shape
+    return ops.reshape(kernel, (*front, groups, channels // groups))
