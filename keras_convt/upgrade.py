@@ -102,7 +102,7 @@ class _Copy:
     def __init__(
         self,
         caller: str,
-        classes: dict[type, type],
+        classes: dict[Any, Any],
         config_of: Callable[[Any], dict[str, Any]],
     ) -> None:
         self.caller = caller
@@ -153,7 +153,7 @@ class _Copy:
             return self._model(layer)
         if type(layer) in self.classes:
             try:
-                return self.classes[type(layer)].from_config(  # type: ignore[attr-defined]
+                return self.classes[type(layer)].from_config(
                     self.config_of(layer)
                 )
             except ValueError as error:
@@ -219,9 +219,14 @@ def _built_in_config(layer: Any) -> dict[str, Any]:
             f"Received: padding={layer.padding!r}."
         )
     if config.pop("groups") != 1:
-        raise ValueError(f"`groups` must be 1. Received: groups={layer.groups}.")
-    known = inspect.signature(BUILT_IN[type(layer)].__init__).parameters  # type: ignore[misc]
-    if "output_padding" not in known and config.pop("output_padding") is not None:
+        raise ValueError(
+            f"`groups` must be 1. Received: groups={layer.groups}."
+        )
+    known = inspect.signature(BUILT_IN[type(layer)]).parameters
+    if (
+        "output_padding" not in known
+        and config.pop("output_padding") is not None
+    ):
         raise ValueError(
             "`output_padding` must be None with this version of Keras. "
             f"Received: output_padding={layer.output_padding}."

@@ -55,6 +55,15 @@ def compiled_if_quicker(function):
     return jax.jit(function, compiler_options=unoptimized)
 
 
+def double_precision(request):
+    """Allow float64 until the end of a test, where that has to be asked for."""
+    if BACKEND == "jax":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        request.addfinalizer(lambda: jax.config.update("jax_enable_x64", False))
+
+
 def _as_it_is(function):
     return function
 

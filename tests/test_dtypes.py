@@ -3,28 +3,75 @@
 import keras
 import numpy as np
 import pytest
-import tolerances
+import reference
+from gradients import compiled_if_quicker, double_precision
 from keras import ops
 
 import keras_convt
 
+DTYPES = [
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "mixed_float16",
+    "mixed_bfloat16",
+]
+# Kernels of few and of many overlaps, with and without a stride, and large.
+CASES = [
+    {"kernel_size": 3, "strides": 2, "channels": 32, "filters": 32},
+    {"kernel_size": 16, "strides": 2, "channels": 64, "filters": 16},
+    {"kernel_size": 16, "strides": 8, "channels": 64, "filters": 16},
+    {"kernel_size": 7, "strides": 1, "channels": 256, "filters": 8},
+    {"kernel_size": 300, "strides": 100, "channels": 32, "filters": 8},
+    {"kernel_size": 2, "strides": 2, "channels": 64, "filters": 32},
+]
 
-@pytest.mark.parametrize(
-    "dtype", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
-)
-def test_dtypes(rng, dtype):
-    layer = keras_convt.Conv1DTranspose(4, 4, 2, "same", dtype=dtype)
-    x = rng.standard_normal((2, 5, 3)).astype("float32")
-    y = layer(x)
+
+def float64(tensor):
+    exact = "float64" if "64" in str(tensor.dtype) else "float32"
+    return ops.convert_to_numpy(ops.cast(tensor, exact)).astype("float64")
+
+
+def error(layer, x, weights, expected):
+    """The root mean square of what is wrong with a layer's output."""
+    layer.build(x.shape)
+    layer.set_weights(weights)
+    y = compiled_if_quicker(lambda x: layer(x))(ops.convert_to_tensor(x))
+    assert keras.backend.standardize_dtype(y.dtype) == layer.compute_dtype
+    return np.sqrt(np.mean((float64(y) - expected) ** 2))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES)
+def test_no_more_than_twice_the_error_of_the_built_in(
+    case, dtype, rng, request
+):
+    case = dict(case)
+    channels = case.pop("channels")
+    size, filters = case["kernel_size"], case["filters"]
     compute = dtype.removeprefix("mixed_")
-    assert keras.backend.standardize_dtype(y.dtype) == compute
-    exact = keras_convt.Conv1DTranspose(4, 4, 2, "same")
-    exact.build(x.shape)
-    exact.set_weights(
-        [ops.convert_to_numpy(ops.cast(w, "float32")) for w in layer.weights]
+    if dtype == "float64":
+        double_precision(request)
+    # Numbers that the compute dtype holds.
+    x, kernel = (
+        float64(ops.cast(rng.normal(size=shape), compute))
+        for shape in ((2, 30, channels), (size, filters, channels))
     )
-    difference = np.abs(
-        ops.convert_to_numpy(ops.cast(y, "float32"))
-        - ops.convert_to_numpy(exact(x))
+    expected = reference.conv_transpose(
+        x, kernel, np.zeros(filters), strides=case["strides"], padding="same"
     )
-    assert difference.max() < tolerances.HALF_PRECISION[compute]
+    if compute != "float64":
+        x = x.astype("float32")
+    ours, theirs = (
+        error(
+            cls(**case, padding="same", dtype=dtype),
+            x,
+            [kernel, np.zeros(filters)],
+            expected,
+        )
+        for cls in (keras_convt.Conv1DTranspose, keras.layers.Conv1DTranspose)
+    )
+    assert theirs > 0
+    # The reference is float64 itself, and has such an error.
+    assert ours <= max(2 * theirs, 1e-13)

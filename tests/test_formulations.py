@@ -129,7 +129,7 @@ ONE_D = {
             "convolution",
         ),
         ("torch", {}, "native"),
-        ("torch", {"strides": (1,)}, "native"),
+        ("torch", {"strides": (1,)}, "convolution"),
         ("torch", {"kernel_size": (1024,)}, "overlap_add"),
         (
             "torch",

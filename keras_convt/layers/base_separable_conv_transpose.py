@@ -7,6 +7,7 @@ from keras import ops
 from keras_convt import arguments
 from keras_convt.layers.base import BaseTranspose
 from keras_convt.ops.core import transposed_convolution
+from keras_convt.ops.products import matmul
 
 
 class BaseSeparableConvTranspose(BaseTranspose):
@@ -111,7 +112,7 @@ class BaseSeparableConvTranspose(BaseTranspose):
         )
         if self.data_format == "channels_first":
             depthwise = ops.moveaxis(depthwise, 1, -1)
-        outputs = ops.matmul(
+        outputs = matmul(
             depthwise,
             ops.reshape(self.pointwise_kernel, (-1, self.filters)),
         )

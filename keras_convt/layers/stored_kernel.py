@@ -40,11 +40,9 @@ class StoredKernel(BaseTranspose):
             if lora_rank is None
             else arguments.whole_number(lora_rank, "lora_rank", minimum=1)
         )
-        self.lora_alpha = (
-            self.lora_rank
-            if lora_alpha is None
-            else arguments.number(lora_alpha, "lora_alpha")
-        )
+        if lora_alpha is not None:
+            lora_alpha = arguments.number(lora_alpha, "lora_alpha")
+        self.lora_alpha = lora_alpha or self.lora_rank
         self.lora_enabled = False
         if self.lora_rank:
             self._check_lora()
@@ -72,8 +70,9 @@ class StoredKernel(BaseTranspose):
             )
         if self.lora_enabled:
             update = ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
-            update = ops.multiply(update, self.lora_alpha / self.lora_rank)
-            kernel = ops.cast(ops.add(kernel, update), self.compute_dtype)
+            scale = self.lora_alpha / self.lora_rank  # type: ignore[operator]
+            kernel = ops.add(kernel, ops.multiply(update, scale))
+            kernel = ops.cast(kernel, self.compute_dtype)
         return kernel
 
     def enable_lora(
@@ -123,12 +122,10 @@ class StoredKernel(BaseTranspose):
                 ("b_initializer", b_initializer),
             )
         ]
+        if lora_alpha is None:
+            lora_alpha = rank
+        self.lora_alpha = arguments.number(lora_alpha, "lora_alpha")
         self.lora_rank = rank
-        self.lora_alpha = (
-            rank
-            if lora_alpha is None
-            else arguments.number(lora_alpha, "lora_alpha")
-        )
         # A built layer takes no new weights, and Keras has no public way to
         # add some but `quantize`.
         self._tracker.unlock()
@@ -172,7 +169,7 @@ class StoredKernel(BaseTranspose):
         self._kernel.assign(values)
         self.kernel_scale.assign(scale)
         self.dtype_policy = keras.dtype_policies.get(
-            f"{mode}_from_{self.dtype_policy.name}"
+            f"{mode}_from_{self.dtype_policy.name}"  # type: ignore[has-type]
         )
 
     def quantized_build(self, input_shape: tuple[int, ...], mode: str) -> None:
@@ -221,8 +218,8 @@ class StoredKernel(BaseTranspose):
             config["lora_rank"] = self.lora_rank
             config["lora_alpha"] = self.lora_alpha
         if self.quantization_config is not None:
-            config["quantization_config"] = (
-                keras.saving.serialize_keras_object(self.quantization_config)
+            config["quantization_config"] = keras.saving.serialize_keras_object(
+                self.quantization_config
             )
         return config
 

@@ -104,6 +104,33 @@ def torch_conv_transpose(
     return outputs if with_bias or bias is None else outputs + bias
 
 
+def torch_convolution(
+    inputs: Any,
+    kernel: Any,
+    bias: Any,
+    dilation_rate: tuple[int, ...],
+    groups: int,
+    padding: tuple[int, ...],
+) -> Any:
+    """PyTorch's convolution of stride 1, channels_last."""
+    from torch.nn import functional
+
+    function = (functional.conv1d, functional.conv2d, functional.conv3d)[
+        inputs.ndim - 3
+    ]
+    outputs = function(
+        # Copied: with the channels last in memory, PyTorch adds all products
+        # of a sum one after another, with up to five times the error.
+        inputs.movedim(-1, 1).contiguous(),
+        kernel.movedim((-1, -2), (0, 1)),
+        bias,
+        padding=padding,
+        dilation=dilation_rate,
+        groups=groups,
+    )
+    return outputs.movedim(1, -1)
+
+
 def tensorflow_conv_transpose(
     inputs: Any,
     kernel: Any,

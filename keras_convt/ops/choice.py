@@ -39,7 +39,7 @@ def choose(
     taps = math.prod(kernel_size)
     weights = taps * filters * channels // groups
     if engine == "torch":
-        return _torch(taps, groups, channels, weights, positions)
+        return _torch(strides, taps, groups, channels, weights, positions)
     if groups > 1 and groups == channels == filters:
         # Depthwise: a product and a sum for each tap, where backends go
         # through one convolution for each channel.
@@ -65,8 +65,16 @@ def choose(
 
 
 def _torch(
-    taps: int, groups: int, channels: int, weights: int, positions: int | None
+    strides: tuple[int, ...],
+    taps: int,
+    groups: int,
+    channels: int,
+    weights: int,
+    positions: int | None,
 ) -> str:
+    if groups == 1 and max(strides) == 1:
+        # As fast as the others, and with half to a fifth of their error.
+        return "convolution"
     if groups == 1 and taps >= LARGE_KERNEL:
         # WaveGlow 1.9 / 2.4, against native's 1.8 / 1.3.
         return "overlap_add"

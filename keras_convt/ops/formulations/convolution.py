@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_convt.geometry import effective_kernel
+from keras_convt.ops.adapters import torch_convolution
 from keras_convt.ops.formulations.taps import Crops, Sizes
 from keras_convt.ops.window import crop
 
@@ -48,24 +50,40 @@ def convolution(
         (r - left, r - right)
         for r, (left, right) in zip(reach, crops, strict=True)
     ]
-    # With these borders, the convolution pads itself, without a copy.
-    same = all(
-        a == b and a + b == r for (a, b), r in zip(borders, reach, strict=True)
-    )
-    if not same:
-        zeros = [(max(a, 0), max(b, 0)) for a, b in borders]
-        if any(a or b for a, b in zeros):
-            inputs = ops.pad(inputs, [(0, 0), *zeros, (0, 0)])
-        # After the zeros: a crop may take all of the inputs, and more.
-        inputs = crop(
-            inputs, tuple((max(-a, 0), max(-b, 0)) for a, b in borders)
+    own = _own_padding(borders, reach)
+    zeros = [
+        (max(a - n, 0), max(b - n, 0))
+        for (a, b), n in zip(borders, own, strict=True)
+    ]
+    if any(a or b for a, b in zeros):
+        inputs = ops.pad(inputs, [(0, 0), *zeros, (0, 0)])
+    # After the zeros: a crop may take all of the inputs, and more.
+    inputs = crop(inputs, tuple((max(-a, 0), max(-b, 0)) for a, b in borders))
+    if keras.backend.backend() == "torch":
+        return torch_convolution(
+            inputs, kernel, bias, dilation_rate, groups, own
         )
     outputs = ops.conv(
         inputs,
         kernel,
         strides=1,
-        padding="same" if same else "valid",
+        padding="same" if any(own) else "valid",
         data_format="channels_last",
         dilation_rate=dilation_rate,
     )
     return outputs if bias is None else ops.add(outputs, bias)
+
+
+def _own_padding(
+    borders: list[tuple[int, int]], reach: list[int]
+) -> tuple[int, ...]:
+    """The zeros at both ends of each axis that the convolution adds itself.
+
+    Without a copy. All convolutions know "same", PyTorch's any number.
+    """
+    if keras.backend.backend() == "torch":
+        return tuple(max(min(border), 0) for border in borders)
+    same = all(
+        a == b and a + b == r for (a, b), r in zip(borders, reach, strict=True)
+    )
+    return tuple(a if same else 0 for a, _ in borders)

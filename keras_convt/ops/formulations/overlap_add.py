@@ -16,8 +16,8 @@ from keras_convt.ops.formulations.taps import (
     dilate,
     past_last_tap,
 )
+from keras_convt.ops.products import matmul
 from keras_convt.ops.window import finish
-
 
 HALF = ("float16", "bfloat16")
 
@@ -89,7 +89,7 @@ def _contributions(inputs: Any, taps: Any, groups: int) -> Any:
     *positions, _ = ops.shape(inputs)
     if groups == 1:
         columns = ops.reshape(taps, (count * group_filters, channels))
-        return ops.matmul(inputs, ops.transpose(columns))
+        return matmul(inputs, ops.transpose(columns))
     by_group = ops.reshape(inputs, (*positions, groups, channels // groups))
     taps = ops.reshape(taps, (count, group_filters, groups, channels // groups))
     steps = STEPS[: len(positions) - 1]

@@ -15,6 +15,7 @@ from keras_convt.ops.formulations.taps import (
     dilate,
     past_last_tap,
 )
+from keras_convt.ops.products import matmul
 from keras_convt.ops.window import finish
 
 
@@ -42,7 +43,7 @@ def sub_pixel(
     count, phases = math.prod(chunks), math.prod(strides)
     if groups == 1:
         kernel = ops.reshape(kernel, (count * channels, phases * group_filters))
-        outputs = ops.matmul(inputs, kernel)
+        outputs = matmul(inputs, kernel)
     else:
         by_group = (groups, channels // groups)
         steps = STEPS[: len(chunks)]
