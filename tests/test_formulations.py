@@ -9,8 +9,8 @@ from gradients import value_and_gradients
 from keras import ops
 
 import keras_convt
-from keras_convt.ops.adapters import engine
 from keras_convt.ops.choice import choose
+from keras_convt.ops.engine import engine
 from keras_convt.ops.formulations import FORMULATIONS
 
 # rank, kernel_size, strides, dilation_rate, groups, padding: each with what

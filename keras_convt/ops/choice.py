@@ -31,16 +31,21 @@ def choose(
     """Return the name of the formulation to use.
 
     Args:
-        engine: What runs the sum, as `adapters.engine` says.
+        engine: What runs the sum, as `engine.engine` says.
         kernel_size, strides, dilation_rate: One int an axis.
         groups, channels, filters: Of the layer.
         positions: Batch times steps, or None where unknown.
     """
     taps = math.prod(kernel_size)
     weights = taps * filters * channels // groups
+    depthwise = groups > 1 and groups == channels == filters
+    if engine in ("numpy", "openvino"):
+        # For inference. OpenVINO may compute its matrix products and its
+        # convolutions in bfloat16, but not its transposed convolutions.
+        return "overlap_add" if depthwise else "native"
     if engine == "torch":
         return _torch(strides, taps, groups, channels, weights, positions)
-    if groups > 1 and groups == channels == filters:
+    if depthwise:
         # Depthwise: a product and a sum for each tap, where backends go
         # through one convolution for each channel.
         return "overlap_add"

@@ -8,8 +8,8 @@ from keras import ops
 
 from keras_convt import arguments, geometry
 from keras_convt.geometry import Axis
-from keras_convt.ops.adapters import engine
 from keras_convt.ops.choice import choose
+from keras_convt.ops.engine import engine
 from keras_convt.ops.formulations import FORMULATIONS
 from keras_convt.ops.window import (
     cut,

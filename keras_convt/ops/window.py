@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import keras
 from keras import ops
+
+from keras_convt.ops.engine import engine
 
 
 def crop(outputs: Any, crops: tuple[tuple[int, int], ...]) -> Any:
@@ -19,8 +20,9 @@ def crop(outputs: Any, crops: tuple[tuple[int, int], ...]) -> Any:
         outputs = ops.pad(outputs, [(0, 0), *zeros, (0, 0)])
     if not any(left > 0 or right > 0 for left, right in crops):
         return outputs
-    if keras.backend.backend() == "tensorflow":
-        # The gradient of its indexing is up to twice as slow.
+    if engine() == "tensorflow":
+        # The gradient of its indexing is up to twice as slow. Within XLA it
+        # is that of a slice which has no gradient of its own.
         batch, *steps, channels = ops.shape(outputs)
         kept = [
             n - left - max(right, 0)

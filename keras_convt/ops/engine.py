@@ -1,0 +1,32 @@
+"""What runs the operations. This and `adapters` import a backend."""
+
+import keras
+
+
+def engine() -> str:
+    """What will run the sum: "xla", "tensorflow", "torch", or another.
+
+    "xla" is JAX, and TensorFlow within `jit_compile=True`.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax" or (backend == "tensorflow" and _within_xla()):
+        return "xla"
+    return str(backend)
+
+
+def _within_xla() -> bool:
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None:
+        # Set by tf.function(jit_compile=True) while it traces. TensorFlow has
+        # no public name for it; without it, only the speed changes.
+        context = getattr(graph, "_get_control_flow_context", lambda: None)()
+        while context is not None:
+            if context.IsXLAContext():
+                return True
+            context = context.outer_context
+        graph = getattr(graph, "outer_graph", None)
+    return False
