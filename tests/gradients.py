@@ -68,7 +68,7 @@ def _as_it_is(function):
     return function
 
 
-def derivative(function, variables):
+def value_and_derivative(function, variables):
     """(value, gradients) of the scalar `function(*variables)`, as tensors."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -106,7 +106,7 @@ def value_and_gradients(function, inputs, compile=False):
         compile = False
 
     def both(*variables):
-        value, slopes = derivative(function, list(variables))
+        value, slopes = value_and_derivative(function, list(variables))
         return (value, *slopes)
 
     run = wrap[compile](both)
@@ -125,7 +125,7 @@ def penalty_and_gradients(function, inputs, compile=False):
         compile = False
 
     def penalty(x, *others):
-        _, (slope,) = derivative(lambda v: function(v, *others), [x])
+        _, (slope,) = value_and_derivative(lambda v: function(v, *others), [x])
         return ops.sum(ops.square(slope))
 
     return value_and_gradients(penalty, inputs, compile)

@@ -14,10 +14,10 @@ import pytest
 import reference
 from gradients import (
     BACKEND,
-    derivative,
     arrays,
     compiled_if_quicker,
     tensors,
+    value_and_derivative,
 )
 from keras import ops
 from tolerances import GRADIENTS, SECOND_DERIVATIVES, VALUES, assert_close
@@ -493,7 +493,7 @@ def _jvp_on_tensorflow(function, starts, directions):
 
 
 @each_case
-def test_forwardderivative(name, rng):
+def test_forward_derivative(name, rng):
     case = Case(name, rng)
     x, kernel, bias = case.inputs
     dx, dkernel, dbias = (normal(rng, *a.shape) for a in case.inputs)
@@ -644,7 +644,7 @@ class Penalised(keras.Sequential):
         def energy(x):
             return ops.sum(y * ops.square(self(x))) / 2
 
-        _, (slope,) = derivative(energy, [x])
+        _, (slope,) = value_and_derivative(energy, [x])
         return ops.sum(ops.square(slope))
 
 
