@@ -10,6 +10,7 @@ from keras_convt.arguments import whole_number
 from keras_convt.geometry import effective_kernel
 from keras_convt.layers import Conv1DTranspose
 from keras_convt.ops import streaming
+from keras_convt.ops.window import to_channels_first, to_channels_last
 
 # Layers that compute every step alone, whatever their arguments.
 STEP_BY_STEP = tuple(
@@ -153,7 +154,7 @@ class CausalConvolution:
         layer = self.layer
         chunk = ops.cast(chunk, layer.compute_dtype)
         outputs, state = streaming.convolution_step(
-            ops.moveaxis(chunk, 1, -1) if self.first else chunk,
+            to_channels_last(chunk) if self.first else chunk,
             state,
             ops.cast(layer.kernel, layer.compute_dtype),
             self.rate,
@@ -161,7 +162,7 @@ class CausalConvolution:
         if layer.use_bias:
             outputs = ops.add(outputs, ops.cast(layer.bias, outputs.dtype))
         if self.first:
-            outputs = ops.moveaxis(outputs, -1, 1)
+            outputs = to_channels_first(outputs)
         if layer.activation is not None:
             outputs = layer.activation(outputs)
         return outputs, state

@@ -201,6 +201,25 @@ def test_a_model_compiled(rng):
     assert_close(y, model.predict(x, verbose=0), VALUES)
 
 
+def test_a_model_with_channels_first(rng):
+    pointwise = layers.Conv1D(6, 1, data_format="channels_first")
+    up = keras_convt.Conv1DTranspose(
+        2, 4, 2, "causal", data_format="channels_first"
+    )
+    model = keras.Sequential([keras.Input((4, None)), pointwise, up])
+    x = normal(rng, 2, 4, 9)
+    kernel, bias = pointwise.get_weights()
+    between = np.einsum("nct,cf->nft", x, kernel[0]) + bias[:, None]
+    whole = ops.convert_to_numpy(up(between))
+    streamed = StreamingModel(model)
+    state = streamed.initial_state(2)
+    pieces = []
+    for chunk in np.split(x, [1, 6], axis=2):
+        y, state = streamed.step(chunk, state)
+        pieces.append(ops.convert_to_numpy(y))
+    assert_close(np.concatenate(pieces, axis=2), whole, VALUES)
+
+
 def test_a_step_is_pure(rng):
     model = decoder(rng)
     streamed = StreamingModel(model)

@@ -8,6 +8,7 @@ from keras_convt import arguments
 from keras_convt.layers.base import BaseTranspose
 from keras_convt.ops.core import transposed_convolution
 from keras_convt.ops.products import matmul
+from keras_convt.ops.window import to_channels_first, to_channels_last
 
 
 class BaseSeparableConvTranspose(BaseTranspose):
@@ -111,7 +112,7 @@ class BaseSeparableConvTranspose(BaseTranspose):
             output_size,
         )
         if self.data_format == "channels_first":
-            depthwise = ops.moveaxis(depthwise, 1, -1)
+            depthwise = to_channels_last(depthwise)
         outputs = matmul(
             depthwise,
             ops.reshape(self.pointwise_kernel, (-1, self.filters)),
@@ -119,5 +120,5 @@ class BaseSeparableConvTranspose(BaseTranspose):
         if self.bias is not None:
             outputs = ops.add(outputs, self._bias())
         if self.data_format == "channels_first":
-            outputs = ops.moveaxis(outputs, -1, 1)
+            outputs = to_channels_first(outputs)
         return outputs

@@ -8,6 +8,7 @@ from keras import ops
 from keras_convt import arguments
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 from keras_convt.ops import streaming
+from keras_convt.ops.window import to_channels_first, to_channels_last
 
 
 @keras.saving.register_keras_serializable(package="keras_convt")
@@ -176,7 +177,7 @@ class Conv1DTranspose(BaseConvTranspose):
             )
         chunk = ops.cast(chunk, self.compute_dtype)
         if self.data_format == "channels_first":
-            chunk = ops.moveaxis(chunk, 1, -1)
+            chunk = to_channels_last(chunk)
         outputs, state = streaming.step(
             self._rounded(chunk, channel_axis=-1),
             state,
@@ -204,7 +205,7 @@ class Conv1DTranspose(BaseConvTranspose):
     def _finished(self, outputs: Any) -> Any:
         """A part of the output, channels_last, with bias and activation."""
         if self.data_format == "channels_first":
-            outputs = ops.moveaxis(outputs, -1, 1)
+            outputs = to_channels_first(outputs)
         if self.bias is not None:
             bias = ops.cast(self.bias, self.compute_dtype)
             if self.data_format == "channels_first":

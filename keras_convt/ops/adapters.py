@@ -22,17 +22,21 @@ def torch_conv_transpose(
     crops: tuple[tuple[int, int], ...],
 ) -> Any:
     """A window of PyTorch's transposed convolution, channels_last."""
+    import torch
     from torch.nn import functional
 
     rank = len(strides)
     # PyTorch crops `padding` on both sides and puts `output_padding`, less
     # than the stride or the dilation rate, back on the right.
+    # In a program that is exported everything is cropped afterwards:
+    # litert-torch refuses most paddings, and misplaces others.
+    exporting = torch.compiler.is_exporting()
     padding, output_padding, rest = [], [], []
     for s, d, (left, right) in zip(strides, dilation_rate, crops, strict=True):
         most = max(s, d) - 1
         # A window that goes past the end may have none of the samples left
         # by a crop on both sides.
-        both = min(left, right + most) if right >= 0 else 0
+        both = min(left, right + most) if right >= 0 and not exporting else 0
         back = min(max(both - right, 0), most)
         padding.append(both)
         output_padding.append(back)
@@ -43,8 +47,7 @@ def torch_conv_transpose(
         "output_padding": tuple(output_padding),
         "dilation": dilation_rate,
     }
-    inputs = inputs.movedim(-1, 1)
-    kernel = kernel.movedim((-1, -2), (0, 1))
+    inputs, kernel = _channels_first(inputs), _filters_second(kernel)
     as_image = rank == 1 and groups == 1
     if as_image:
         # Images have a memory format with the channels last, signals none:
@@ -71,7 +74,7 @@ def torch_conv_transpose(
     )
     if as_image:
         outputs = outputs.squeeze(2)
-    outputs = crop(outputs.movedim(1, -1), tuple(rest))
+    outputs = crop(_channels_last(outputs), tuple(rest))
     return outputs if with_bias or bias is None else outputs + bias
 
 
@@ -92,14 +95,34 @@ def torch_convolution(
     outputs = function(
         # Copied: with the channels last in memory, PyTorch adds all products
         # of a sum one after another, with up to five times the error.
-        inputs.movedim(-1, 1).contiguous(),
-        kernel.movedim((-1, -2), (0, 1)),
+        _channels_first(inputs).contiguous(),
+        _filters_second(kernel),
         bias,
         padding=padding,
         dilation=dilation_rate,
         groups=groups,
     )
-    return outputs.movedim(1, -1)
+    return _channels_last(outputs)
+
+
+# Not `movedim`: PyTorch's exporter by tracing, which Keras uses for ONNX with
+# unknown sizes, reads beside the axes that are negative, and gives a graph that
+# cannot be loaded, or crashes.
+def _channels_first(tensor: Any) -> Any:
+    """(batch, *steps, channels) to (batch, channels, *steps)."""
+    last = tensor.ndim - 1
+    return tensor.permute(0, last, *range(1, last))
+
+
+def _channels_last(tensor: Any) -> Any:
+    """(batch, channels, *steps) to (batch, *steps, channels)."""
+    return tensor.permute(0, *range(2, tensor.ndim), 1)
+
+
+def _filters_second(kernel: Any) -> Any:
+    """(*sizes, filters, channels) to (channels, filters, *sizes)."""
+    last = kernel.ndim - 1
+    return kernel.permute(last, last - 1, *range(last - 1))
 
 
 def tensorflow_conv_transpose(

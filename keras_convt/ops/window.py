@@ -30,10 +30,12 @@ def crop(outputs: Any, crops: tuple[tuple[int, int], ...]) -> Any:
         ]
         starts = [left for left, _ in crops]
         return ops.slice(outputs, (0, *starts, 0), (batch, *kept, channels))
-    spatial = (
-        slice(left, -right if right > 0 else None) for left, right in crops
-    )
-    return outputs[(slice(None), *spatial)]
+    for axis, (left, right) in enumerate(crops, start=1):
+        # One after another: jax2onnx cuts one axis of unknown steps at a time.
+        if left > 0 or right > 0:
+            span = slice(left, -right if right > 0 else None)
+            outputs = outputs[(slice(None),) * axis + (span,)]
+    return outputs
 
 
 def finish(outputs: Any, crops: tuple[tuple[int, int], ...], bias: Any) -> Any:
@@ -59,9 +61,11 @@ def cut(outputs: Any, lefts: tuple[Any, ...], lengths: tuple[Any, ...]) -> Any:
 
 def to_channels_last(tensor: Any) -> Any:
     """(batch, channels, *steps) to (batch, *steps, channels)."""
-    return ops.moveaxis(tensor, 1, -1)
+    # Not `moveaxis`, for the reason that `ops.adapters` gives.
+    return ops.transpose(tensor, (0, *range(2, len(tensor.shape)), 1))
 
 
 def to_channels_first(tensor: Any) -> Any:
     """(batch, *steps, channels) to (batch, channels, *steps)."""
-    return ops.moveaxis(tensor, -1, 1)
+    last = len(tensor.shape) - 1
+    return ops.transpose(tensor, (0, last, *range(1, last)))

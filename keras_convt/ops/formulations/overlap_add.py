@@ -15,6 +15,7 @@ from keras_convt.ops.formulations.taps import (
     depth_to_space,
     dilate,
     past_last_tap,
+    times,
 )
 from keras_convt.ops.products import matmul
 from keras_convt.ops.window import finish
@@ -74,7 +75,11 @@ def overlap_add(
             piece = ops.pad(piece, [(0, 0), *shifts, (0, 0)])
         outputs = piece if outputs is None else outputs + piece
     outputs = ops.cast(outputs, dtype)
-    outputs = depth_to_space(outputs, strides, filters)
+    # Of the layer's inputs and not of `outputs`: tf2onnx takes two reshapes
+    # in a row for one, and misreads the sizes of what is between them.
+    batch, *steps = ops.shape(inputs)[:-1]
+    steps = [n + m - 1 for n, m in zip(steps, chunks, strict=True)]
+    outputs = depth_to_space(outputs, (batch, *steps), strides, filters)
     return finish(
         outputs, past_last_tap(chunks, strides, kernel_size, crops), bias
     )
@@ -117,12 +122,21 @@ def _fill_stride(
     taps = [b - a for a, b in span]
     if tuple(taps) == strides:
         return piece
-    rank = len(strides)
-    positions = ops.shape(piece)[:-1]
-    if rank > 1:
-        piece = ops.reshape(piece, (*positions, *taps, filters))
-        zeros = [(0, s - n) for s, n in zip(strides, taps, strict=True)]
-        piece = ops.pad(piece, [(0, 0)] * (1 + rank) + zeros + [(0, 0)])
-        return ops.reshape(piece, (*positions, math.prod(strides) * filters))
-    missing = (strides[0] - taps[0]) * filters
-    return ops.pad(piece, [(0, 0), (0, 0), (0, missing)])
+    *positions, last = ops.shape(piece)[:-1]
+    # One axis after another, and the outer ones beside the last steps: LiteRT
+    # pads no more than 5 axes.
+    for axis in reversed(range(len(strides))):
+        outer = math.prod(taps[:axis])
+        step = math.prod(strides[axis + 1 :]) * filters
+        width, missing = taps[axis] * step, (strides[axis] - taps[axis]) * step
+        if missing == 0:
+            continue
+        if outer > 1:
+            piece = ops.reshape(piece, (*positions, times(last, outer), width))
+        piece = ops.pad(piece, [*[(0, 0)] * (len(positions) + 1), (0, missing)])
+        if outer > 1:
+            piece = ops.reshape(
+                piece,
+                (*positions, times(last, 1), outer * (width + missing)),
+            )
+    return piece

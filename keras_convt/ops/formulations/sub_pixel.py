@@ -55,7 +55,9 @@ def sub_pixel(
         outputs = ops.reshape(
             outputs, (*positions, phases * groups * group_filters)
         )
-    outputs = depth_to_space(outputs, strides, groups * group_filters)
+    outputs = depth_to_space(
+        outputs, ops.shape(outputs)[:-1], strides, groups * group_filters
+    )
     return finish(
         outputs, past_last_tap(chunks, strides, kernel_size, crops), bias
     )

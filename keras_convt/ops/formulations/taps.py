@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import keras
 from keras import ops
 
 from keras_convt.geometry import effective_kernel
@@ -53,17 +54,34 @@ def dilate(kernel: Any, dilation_rate: Sizes) -> Any:
     return kernel
 
 
-def depth_to_space(inputs: Any, strides: Sizes, filters: int) -> Any:
+def depth_to_space(
+    inputs: Any, positions: Sequence[Any], strides: Sizes, filters: int
+) -> Any:
     """Turn channels `(*strides, filters)` of each step into `strides` steps.
 
-    `(batch, *steps, prod(strides) * filters)` becomes
-    `(batch, *(steps * strides), filters)`.
+    `(*positions, prod(strides) * filters)`, with the batch and the steps as
+    positions, becomes `(batch, *(steps * strides), filters)`.
     """
-    batch, *steps = ops.shape(inputs)[:-1]
-    if len(steps) > 1:
-        rank = len(steps)
-        inputs = ops.reshape(inputs, (batch, *steps, *strides, filters))
-        pairs = [axis for n in range(rank) for axis in (1 + n, 1 + rank + n)]
-        inputs = ops.transpose(inputs, (0, *pairs, 1 + 2 * rank))
-    longer = [n * s for n, s in zip(steps, strides, strict=True)]
-    return ops.reshape(inputs, (batch, *longer, filters))
+    # One axis after another: LiteRT transposes no more than 6 axes, and
+    # exporters take one new size that is not yet known at a time.
+    sizes = list(positions)
+    rank = len(strides)
+    for axis, stride in enumerate(strides, start=1):
+        inner = math.prod(strides[axis:]) * filters
+        if axis < rank:
+            inputs = ops.reshape(inputs, (*sizes, stride, inner))
+            order = list(range(rank + 3))
+            order.insert(axis + 1, order.pop(rank + 1))
+            inputs = ops.transpose(inputs, order)
+        sizes[axis] = times(sizes[axis], stride)
+        inputs = ops.reshape(inputs, (*sizes, inner))
+        sizes[axis] = ops.shape(inputs)[axis]
+    return inputs
+
+
+def times(size: Any, factor: int) -> Any:
+    """A size of a reshape: `size * factor`, or -1, which is the same."""
+    if keras.backend.backend() == "jax" and not isinstance(size, int):
+        # jax2onnx takes the sizes of the input and -1, but no products.
+        return -1
+    return size * factor
