@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_convt.ops.choice import LARGE_KERNEL
 from keras_convt.ops.window import crop
 
 
@@ -48,11 +49,11 @@ def torch_conv_transpose(
         "dilation": dilation_rate,
     }
     inputs, kernel = _channels_first(inputs), _filters_second(kernel)
-    as_image = rank == 1 and groups == 1
+    as_image = rank == 1 and groups == 1 and kernel.shape[-1] < LARGE_KERNEL
     if as_image:
         # Images have a memory format with the channels last, signals none:
         # as an image one step high, a signal is not copied. With groups,
-        # images are up to 20 times slower.
+        # images are up to 20 times slower, with large kernels a fifth.
         inputs, kernel = inputs.unsqueeze(2), kernel.unsqueeze(2)
         flat = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
         arguments = {

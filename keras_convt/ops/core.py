@@ -195,8 +195,9 @@ def transposed_convolution(
     """
     if data_format == "channels_first":
         inputs = to_channels_last(inputs)
-    dtype = _common_dtype(inputs, kernel)
-    inputs, kernel = ops.cast(inputs, dtype), ops.cast(kernel, dtype)
+    if inputs.dtype != kernel.dtype:
+        dtype = _common_dtype(inputs, kernel)
+        inputs, kernel = ops.cast(inputs, dtype), ops.cast(kernel, dtype)
     requested = requested_steps(output_size, len(axes), data_format)
     geometry.output_shape(
         inputs.shape, axes, kernel.shape[-2], "channels_last", _known(requested)
