@@ -114,6 +114,14 @@ ONE_D = {
     [
         ("xla", {}, "overlap_add"),
         ("xla", {"strides": (1,)}, "convolution"),
+        ("xla", {"kernel_size": (4,)}, "overlap_add"),
+        (
+            "xla",
+            {"kernel_size": (4,), "positions": 9000},
+            "overlap_add_by_chunk",
+        ),
+        ("numpy", {}, "native"),
+        ("openvino", {"groups": 128, "filters": 128}, "overlap_add"),
         ("xla", {"groups": 128, "filters": 128}, "overlap_add"),
         ("xla", {"positions": None}, "overlap_add"),
         ("tensorflow", {}, "native"),
@@ -131,6 +139,7 @@ ONE_D = {
         ("torch", {}, "native"),
         ("torch", {"strides": (1,)}, "convolution"),
         ("torch", {"kernel_size": (1024,)}, "overlap_add"),
+        ("torch", {"kernel_size": (1024,), "filters": 1}, "native"),
         (
             "torch",
             {"kernel_size": (16,), "channels": 512, "filters": 256}

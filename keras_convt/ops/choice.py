@@ -17,6 +17,9 @@ SMALL_WORK = 4_000_000
 # Weights that a backend does not keep in its caches.
 LARGE_WEIGHTS = 1_000_000
 
+# Contributions of all input steps to all taps, which XLA does not keep there.
+LARGE_CONTRIBUTIONS = 1_000_000
+
 
 def choose(
     engine: str,
@@ -64,6 +67,16 @@ def choose(
         # A convolution, which XLA computes well in both directions: k9
         # 0.98 / 0.95, against overlap-add's 0.85 / 0.5.
         return "convolution"
+    two_chunks = all(
+        k == 2 * s for k, s in zip(kernel_size, strides, strict=True)
+    )
+    if (
+        two_chunks
+        and positions is not None
+        and positions * taps * filters >= LARGE_CONTRIBUTIONS
+    ):
+        # 16x256x64 -> 64 k4 s2, within TensorFlow 1.5 / 1.0, at once 1.5 / 0.9.
+        return "overlap_add_by_chunk"
     # XLA differentiates its input-dilated convolution into one that is 10 to
     # 40 times slower than the two matrix products this becomes, and fuses
     # the sums: 1.6 / 10 on JAX; 1.5 / 1.15 on TensorFlow, where the least

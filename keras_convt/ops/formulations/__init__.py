@@ -14,7 +14,10 @@ from typing import Any, TypeAlias
 
 from keras_convt.ops.formulations.convolution import convolution
 from keras_convt.ops.formulations.native import native
-from keras_convt.ops.formulations.overlap_add import overlap_add
+from keras_convt.ops.formulations.overlap_add import (
+    overlap_add,
+    overlap_add_by_chunk,
+)
 from keras_convt.ops.formulations.sub_pixel import sub_pixel
 
 Formulation: TypeAlias = Callable[..., Any]
@@ -22,6 +25,7 @@ Formulation: TypeAlias = Callable[..., Any]
 FORMULATIONS: dict[str, Formulation] = {
     "native": native,
     "overlap_add": overlap_add,
+    "overlap_add_by_chunk": overlap_add_by_chunk,
     "sub_pixel": sub_pixel,
     "convolution": convolution,
 }

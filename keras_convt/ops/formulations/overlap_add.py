@@ -31,6 +31,7 @@ def overlap_add(
     dilation_rate: Sizes,
     groups: int,
     crops: Crops,
+    at_once: bool = True,
 ) -> Any:
     """One matrix product, whose rows are added where they overlap.
 
@@ -40,7 +41,7 @@ def overlap_add(
     that many samples of time: a reshape. No multiplication by a zero.
     """
     kernel = dilate(kernel, dilation_rate)
-    *kernel_size, group_filters, channels = kernel.shape
+    *kernel_size, group_filters, _ = kernel.shape
     filters = group_filters * groups
     chunks = chunks_of(kernel_size, strides)
     places = list(itertools.product(*(range(m) for m in chunks)))
@@ -51,15 +52,22 @@ def overlap_add(
         )
         for place in places
     ]
-    contributions = _contributions(inputs, _in_chunks(kernel, spans), groups)
-    dtype = contributions.dtype
-    if len(places) > 1 and keras.backend.standardize_dtype(dtype) in HALF:
-        # Each sum would round once more: 2.4 times the error at 8 chunks.
-        contributions = ops.cast(contributions, "float32")
-    widths = [math.prod(b - a for a, b in span) * filters for span in spans]
-    pieces = _split(contributions, widths)
+    if at_once:
+        widths = [math.prod(b - a for a, b in span) * filters for span in spans]
+        taps = _in_chunks(kernel, spans)
+        pieces = _split(_contributions(inputs, taps, groups), widths)
+    else:
+        pieces = [
+            _contributions(inputs, _in_chunks(kernel, [span]), groups)
+            for span in spans
+        ]
+    dtype = pieces[0].dtype
+    rounds = keras.backend.standardize_dtype(dtype) in HALF
     outputs = None
     for place, span, piece in zip(places, spans, pieces, strict=True):
+        if rounds and len(places) > 1:
+            # Each sum would round once more: 2.4 times the error at 8 chunks.
+            piece = ops.cast(piece, "float32")
         piece = _fill_stride(piece, span, strides, filters)
         shifts = [(j, m - 1 - j) for j, m in zip(place, chunks, strict=True)]
         if any(m > 1 for m in chunks):
@@ -76,10 +84,29 @@ def overlap_add(
     )
 
 
+def overlap_add_by_chunk(
+    inputs: Any,
+    kernel: Any,
+    bias: Any,
+    strides: Sizes,
+    dilation_rate: Sizes,
+    groups: int,
+    crops: Crops,
+) -> Any:
+    """The same with one matrix product for each chunk.
+
+    Its gradient does not put the chunks together again, which costs more than
+    the smaller products where the contributions are beyond the caches.
+    """
+    return overlap_add(
+        inputs, kernel, bias, strides, dilation_rate, groups, crops, False
+    )
+
+
 def _in_chunks(kernel: Any, spans: list[tuple[tuple[int, int], ...]]) -> Any:
     """The taps of a kernel, chunk after chunk, on one axis."""
     *kernel_size, group_filters, channels = kernel.shape
-    if len(kernel_size) == 1:
+    if len(kernel_size) == 1 and len(spans) > 1:
         # In this order already: a copy would cost as much as the product
         # where weights are many and steps are few.
         return kernel
