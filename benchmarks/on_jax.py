@@ -20,11 +20,27 @@ def device() -> str:
     return "cpu" if jax.default_backend() == "cpu" else "gpu"
 
 
+class Compiled:
+    """A compiled function with its arguments, to call and to look into."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.function = jax.jit(function)
+        self.arguments = arguments
+
+    def __call__(self) -> Any:
+        return jax.block_until_ready(self.function(*self.arguments))
+
+    def memory(self) -> float:
+        """MiB of results and of what is between, as XLA has planned it."""
+        compiled = self.function.lower(*self.arguments).compile()
+        plan = compiled.memory_analysis()
+        return (plan.temp_size_in_bytes + plan.output_size_in_bytes) / 2**20
+
+
 def forward(
     apply: Apply, parameters: Sequence[Any], inputs: Any
 ) -> Callable[[], Any]:
-    compiled = jax.jit(apply)
-    return lambda: jax.block_until_ready(compiled(parameters, inputs))
+    return Compiled(apply, parameters, inputs)
 
 
 def both(
@@ -32,13 +48,12 @@ def both(
 ) -> Callable[[], Any]:
     """The output, and the gradients of the inputs and the parameters."""
 
-    @jax.jit
-    def compiled(parameters: Any, inputs: Any, gradient: Any) -> Any:
+    def function(parameters: Any, inputs: Any, gradient: Any) -> Any:
         outputs, pullback = jax.vjp(apply, parameters, inputs)
         by_parameters, by_inputs = pullback(gradient)
         return outputs, by_inputs, *by_parameters
 
-    return lambda: jax.block_until_ready(compiled(parameters, inputs, gradient))
+    return Compiled(function, parameters, inputs, gradient)
 
 
 def peers(shape: Shape) -> list[Contender]:
