@@ -79,7 +79,7 @@ CASES = {
     ),
     "large kernel": (
         CONVOLUTION,
-        {"filters": 2, "kernel_size": 260, "strides": 130},
+        {"filters": 8, "kernel_size": 260, "strides": 130},
         3,
         2,
     ),
@@ -578,6 +578,8 @@ def mode(request, monkeypatch):
     if BACKEND == "torch" and MODES[request.param].get("jit_compile"):
         import torch
 
+        if keras.__version__.startswith("3.8"):
+            pytest.skip("TorchDynamo fails in the losses of Keras 3.8")
         # Without the code generator behind the graph, as in gradients.py.
         torch._dynamo.reset()
         monkeypatch.setattr(
