@@ -7,7 +7,7 @@ from keras import ops
 from keras_convt import arguments
 from keras_convt.layers.base import BaseTranspose
 from keras_convt.ops.core import transposed_convolution
-from keras_convt.ops.products import matmul
+from keras_convt.ops.primitives import matmul
 from keras_convt.ops.window import to_channels_first, to_channels_last
 
 

@@ -14,8 +14,10 @@ LARGE_KERNEL = 256
 # Multiplications under which a call costs more than its arithmetic.
 SMALL_WORK = 4_000_000
 
-# Weights that a backend does not keep in its caches.
-LARGE_WEIGHTS = 1_000_000
+# Weights whose reordering takes as long as a small call, and how many of them
+# one position does not repay.
+MANY_WEIGHTS = 250_000
+WEIGHTS_A_POSITION = 640
 
 # Contributions of all input steps to all taps, which XLA does not keep there.
 LARGE_CONTRIBUTIONS = 1_000_000
@@ -47,9 +49,7 @@ def choose(
         # convolutions in bfloat16, but not its transposed convolutions.
         return "overlap_add" if depthwise else "native"
     if engine == "torch":
-        return _torch(
-            strides, taps, groups, channels, filters, weights, positions
-        )
+        return _torch(strides, taps, groups, weights, positions)
     if depthwise:
         # Depthwise: a product and a sum for each tap, where backends go
         # through one convolution for each channel.
@@ -88,26 +88,27 @@ def _torch(
     strides: tuple[int, ...],
     taps: int,
     groups: int,
-    channels: int,
-    filters: int,
     weights: int,
     positions: int | None,
 ) -> str:
     if groups == 1 and max(strides) == 1:
         # As fast as the others, and with half to a fifth of their error.
         return "convolution"
-    if groups == 1 and taps >= LARGE_KERNEL and filters >= 8:
-        # WaveGlow 2.1 / 2.1, against native's 1.7 / 1.6; with fewer filters,
-        # as in iSTFT, 0.9 / 1.0 against 1.2 / 1.05.
+    # Images have so many taps that none of this is true of them.
+    signal = groups == 1 and len(strides) == 1
+    if signal and taps >= LARGE_KERNEL:
+        # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 / 1.6
+        # and 1.2 / 1.1.
         return "overlap_add"
     if (
-        groups == 1
-        and weights >= LARGE_WEIGHTS
+        signal
+        and weights >= MANY_WEIGHTS
         and positions is not None
-        and positions <= channels
+        and weights >= WEIGHTS_A_POSITION * positions
     ):
         # PyTorch reorders the weights for each call, which few positions do
-        # not repay: 512 -> 256 k16 s8 at 50 steps 3.9 / 3.1, against 1.2 / 0.7.
+        # not repay: 512 -> 256 k16 s8 at 50 steps 3.3 / 2.5, against 1.4 /
+        # 0.8; 256 -> 128 at 500 steps 1.6 / 1.5, against 1.6 / 1.2.
         return "overlap_add"
     # With the window and the bias in the same pass: 1.6 / 1.2.
     return "native"

@@ -5,6 +5,7 @@ from typing import Any
 from keras import ops
 
 from keras_convt.ops.engine import engine
+from keras_convt.ops.primitives import pad
 
 
 def crop(outputs: Any, crops: tuple[tuple[int, int], ...]) -> Any:
@@ -17,7 +18,7 @@ def crop(outputs: Any, crops: tuple[tuple[int, int], ...]) -> Any:
     """
     if any(right < 0 for _, right in crops):
         zeros = [(0, max(-right, 0)) for _, right in crops]
-        outputs = ops.pad(outputs, [(0, 0), *zeros, (0, 0)])
+        outputs = pad(outputs, [(0, 0), *zeros, (0, 0)])
     if not any(left > 0 or right > 0 for left, right in crops):
         return outputs
     if engine() == "tensorflow":

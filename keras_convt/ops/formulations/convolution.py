@@ -8,6 +8,7 @@ from keras import ops
 from keras_convt.geometry import effective_kernel
 from keras_convt.ops.adapters import torch_convolution
 from keras_convt.ops.formulations.taps import Crops, Sizes
+from keras_convt.ops.primitives import pad
 from keras_convt.ops.window import crop
 
 
@@ -56,7 +57,7 @@ def convolution(
         for (a, b), n in zip(borders, own, strict=True)
     ]
     if any(a or b for a, b in zeros):
-        inputs = ops.pad(inputs, [(0, 0), *zeros, (0, 0)])
+        inputs = pad(inputs, [(0, 0), *zeros, (0, 0)])
     # After the zeros: a crop may take all of the inputs, and more.
     inputs = crop(inputs, tuple((max(-a, 0), max(-b, 0)) for a, b in borders))
     if keras.backend.backend() == "torch":

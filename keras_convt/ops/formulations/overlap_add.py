@@ -17,7 +17,7 @@ from keras_convt.ops.formulations.taps import (
     past_last_tap,
     times,
 )
-from keras_convt.ops.products import matmul
+from keras_convt.ops.primitives import matmul, pad
 from keras_convt.ops.window import finish
 
 HALF = ("float16", "bfloat16")
@@ -71,7 +71,7 @@ def overlap_add(
         piece = _fill_stride(piece, span, strides, filters)
         shifts = [(j, m - 1 - j) for j, m in zip(place, chunks, strict=True)]
         if any(m > 1 for m in chunks):
-            piece = ops.pad(piece, [(0, 0), *shifts, (0, 0)])
+            piece = pad(piece, [(0, 0), *shifts, (0, 0)])
         outputs = piece if outputs is None else outputs + piece
     outputs = ops.cast(outputs, dtype)
     # Of the layer's inputs and not of `outputs`: tf2onnx takes two reshapes
@@ -168,7 +168,7 @@ def _fill_stride(
             continue
         if outer > 1:
             piece = ops.reshape(piece, (*positions, times(last, outer), width))
-        piece = ops.pad(piece, [*[(0, 0)] * (len(positions) + 1), (0, missing)])
+        piece = pad(piece, [*[(0, 0)] * (len(positions) + 1), (0, missing)])
         if outer > 1:
             piece = ops.reshape(
                 piece,

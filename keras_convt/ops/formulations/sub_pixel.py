@@ -15,7 +15,7 @@ from keras_convt.ops.formulations.taps import (
     dilate,
     past_last_tap,
 )
-from keras_convt.ops.products import matmul
+from keras_convt.ops.primitives import matmul, pad
 from keras_convt.ops.window import finish
 
 
@@ -73,7 +73,7 @@ def _by_phase(kernel: Any, chunks: list[int], strides: Sizes) -> Any:
         for m, s, k in zip(chunks, strides, kernel_size, strict=True)
     ]
     if any(after for _, after in zeros):
-        kernel = ops.pad(kernel, [*zeros, (0, 0), (0, 0)])
+        kernel = pad(kernel, [*zeros, (0, 0), (0, 0)])
     pairs = itertools.chain(*zip(chunks, strides, strict=True))
     kernel = ops.reshape(kernel, (*pairs, filters, channels))
     chunk_axes, phase_axes = range(0, 2 * rank, 2), range(1, 2 * rank, 2)
@@ -96,6 +96,6 @@ def _neighbours(inputs: Any, chunks: list[int]) -> Any:
         for shift in range(last + 1):
             zeros = [(0, 0)] * len(inputs.shape)
             zeros[axis + 1] = (shift, last - shift)
-            copies.append(ops.pad(inputs, zeros))
+            copies.append(pad(inputs, zeros))
         inputs = ops.concatenate(copies, axis=-1)
     return inputs

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_convt.geometry import effective_kernel
+from keras_convt.ops.primitives import pad
 
 Sizes: TypeAlias = tuple[int, ...]
 Crops: TypeAlias = tuple[tuple[int, int], ...]
@@ -45,7 +46,7 @@ def dilate(kernel: Any, dilation_rate: Sizes) -> Any:
         kernel = ops.expand_dims(kernel, axis + 1)
         zeros = [(0, 0)] * (len(shape) + 1)
         zeros[axis + 1] = (0, rate - 1)
-        kernel = ops.pad(kernel, zeros)
+        kernel = pad(kernel, zeros)
         kernel = ops.reshape(
             kernel, (*shape[:axis], shape[axis] * rate, *shape[axis + 1 :])
         )
