@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import reference
 import tolerances
+from formulations import NAMES, REFUSALS, computes
 from gradients import value_and_gradients
 from keras import ops
 
 import keras_convt
 from keras_convt.ops.choice import choose
 from keras_convt.ops.engine import engine
-from keras_convt.ops.formulations import FORMULATIONS
 
 # rank, kernel_size, strides, dilation_rate, groups, padding: each with what
 # one formulation or another has to treat apart.
@@ -22,6 +22,8 @@ CASES = [
     (1, 3, 2, 3, 1, (1, -2)),  # strides with dilation, zeros at the end
     (1, 3, 1, 2, 2, (3, 0)),  # a crop beyond the kernel's reach
     (1, 3, 2, 1, 4, "causal"),  # depthwise
+    (1, 5, 2, 1, 4, (3, 1)),  # depthwise, more chunks than two
+    (2, (3, 2), (2, 1), 1, 4, "same"),  # depthwise images
     (1, 1, 1, 1, 1, 0),
     (2, (3, 4), (2, 3), 1, 2, "same"),
     (2, 2, 2, 1, 1, "valid"),
@@ -30,19 +32,15 @@ CASES = [
 ]
 
 
-def applies(implementation, strides):
-    return implementation != "convolution" or np.max(strides) == 1
-
-
-@pytest.mark.parametrize("implementation", ["auto", *FORMULATIONS])
+@pytest.mark.parametrize("implementation", ["auto", *NAMES])
 @pytest.mark.parametrize("case", CASES)
 def test_values_and_gradients(rng, case, implementation):
     rank, kernel_size, strides, dilation_rate, groups, padding = case
     kernel_size = (
         (kernel_size,) * rank if isinstance(kernel_size, int) else kernel_size
     )
-    if not applies(implementation, strides):
-        with pytest.raises(ValueError, match="strides of 1"):
+    if not computes(implementation, strides, groups, 4):
+        with pytest.raises(ValueError, match=REFUSALS[implementation]):
             keras_convt.ops.conv_transpose(
                 np.ones((1, *(4,) * rank, 4), "float32"),
                 np.ones((*kernel_size, 4 // groups, 4), "float32"),
@@ -122,7 +120,15 @@ ONE_D = {
         ),
         ("numpy", {}, "native"),
         ("openvino", {"groups": 128, "filters": 128}, "overlap_add"),
-        ("xla", {"groups": 128, "filters": 128}, "overlap_add"),
+        ("xla", {"groups": 128, "filters": 128}, "shift_multiply_add"),
+        ("xla", {"groups": 128, "filters": 256}, "shift_multiply_add"),
+        (
+            "xla",
+            {"groups": 128, "filters": 128, "kernel_size": (64,)},
+            "overlap_add",
+        ),
+        ("xla", {"groups": 4}, "by_group"),
+        ("xla", {"groups": 64}, "overlap_add"),
         ("xla", {"positions": None}, "overlap_add"),
         ("tensorflow", {}, "native"),
         ("tensorflow", {"positions": None}, "native"),
@@ -130,7 +136,12 @@ ONE_D = {
         ("tensorflow", {"kernel_size": (2,)}, "overlap_add"),
         ("tensorflow", {"kernel_size": (1024,)}, "overlap_add"),
         ("tensorflow", {"kernel_size": (1024,), "filters": 1}, "native"),
-        ("tensorflow", {"groups": 2}, "overlap_add"),
+        ("tensorflow", {"groups": 2}, "by_group"),
+        (
+            "tensorflow",
+            {"groups": 128, "filters": 128},
+            "overlap_add_by_chunk",
+        ),
         (
             "tensorflow",
             {"strides": (1,), "dilation_rate": (2,)},
@@ -139,7 +150,20 @@ ONE_D = {
         ("torch", {}, "native"),
         ("torch", {"strides": (1,)}, "convolution"),
         ("torch", {"kernel_size": (1024,)}, "overlap_add"),
-        ("torch", {"kernel_size": (1024,), "filters": 1}, "native"),
+        ("torch", {"kernel_size": (1024,), "filters": 1}, "overlap_add"),
+        (
+            "torch",
+            {"kernel_size": (32, 32), "strides": (8, 8)}
+            | {"dilation_rate": (1, 1)},
+            "native",
+        ),
+        ("torch", {"groups": 2}, "native"),
+        ("torch", {"groups": 128, "filters": 128}, "shift_multiply_add"),
+        (
+            "torch",
+            {"groups": 128, "filters": 128, "kernel_size": (31,)},
+            "native",
+        ),
         (
             "torch",
             {"kernel_size": (16,), "channels": 512, "filters": 256}

@@ -7,6 +7,7 @@ whole range (test_values.py), and a gradient can go wrong in ways that values do
 not only where a formulation starts to differ: at k < s, k = s, k > s.
 """
 
+import formulations
 import keras
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from keras import ops
 from tolerances import GRADIENTS, SECOND_DERIVATIVES, Failures, assert_close
 
 import keras_convt
-from keras_convt.ops.formulations import FORMULATIONS
 
 # TorchDynamo looks at the gradients of tensors that have none, and says so.
 pytestmark = pytest.mark.filterwarnings(
@@ -101,16 +101,28 @@ SHAPES = [
     (4, 1, {"strides": 2, "padding": "same"}),
     (2, 1, {"strides": 3, "output_padding": 1}),
     (5, 2, {"strides": 2, "padding": "causal", "groups": 2}),
+    (5, 4, {"strides": 2, "padding": "causal", "groups": 4}),
     (3, 1, {"dilation_rate": 2, "padding": (1, -2)}),
 ]
 
-
-@pytest.mark.parametrize(
-    ("implementation", "compile"),
-    [("auto", False), ("auto", True)]
-    + [(name, "if quicker") for name in sorted(FORMULATIONS)],
+every_implementation = pytest.mark.parametrize(
+    ("k", "groups", "configuration", "implementation", "compile"),
+    [
+        (k, groups, configuration, name, compile)
+        for k, groups, configuration in SHAPES
+        for name, compile in (
+            ("auto", False),
+            ("auto", True),
+            *((name, "if quicker") for name in formulations.NAMES),
+        )
+        if formulations.computes(
+            name, configuration.get("strides", 1), groups, channels=4
+        )
+    ],
 )
-@pytest.mark.parametrize(("k", "groups", "configuration"), SHAPES)
+
+
+@every_implementation
 def test_every_implementation(
     k, groups, configuration, implementation, compile, rng
 ):
@@ -118,11 +130,6 @@ def test_every_implementation(
 
     def loss(x, kernel, bias):
         arguments = {**configuration, "implementation": implementation}
-        if configuration.get("strides", 1) > 1 and (
-            implementation == "convolution"
-        ):
-            # A plain convolution is that of stride 1 only.
-            del arguments["implementation"]
         return ops.sum(
             ops.multiply(with_bias(x, kernel, bias, arguments), upstream)
         )
@@ -135,12 +142,7 @@ def test_every_implementation(
         assert_close(slope, wanted, GRADIENTS, name)
 
 
-@pytest.mark.parametrize(
-    ("implementation", "compile"),
-    [("auto", False), ("auto", True)]
-    + [(name, "if quicker") for name in sorted(FORMULATIONS)],
-)
-@pytest.mark.parametrize(("k", "groups", "configuration"), SHAPES)
+@every_implementation
 def test_gradient_penalty(
     k, groups, configuration, implementation, compile, rng
 ):
@@ -148,10 +150,6 @@ def test_gradient_penalty(
 
     def loss(x, kernel, bias):
         arguments = {**configuration, "implementation": implementation}
-        if configuration.get("strides", 1) > 1 and (
-            implementation == "convolution"
-        ):
-            del arguments["implementation"]
         y = with_bias(x, kernel, bias, arguments)
         return ops.sum(ops.multiply(ops.square(y), weights)) / 2
 

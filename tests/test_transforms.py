@@ -159,9 +159,15 @@ class Case:
 
 
 CHOICES = {
-    "jax": {"convolution", "overlap_add"},
-    "tensorflow": {"convolution", "overlap_add", "native"},
-    "torch": {"convolution", "overlap_add", "native"},
+    "jax": {"by_group", "convolution", "overlap_add", "shift_multiply_add"},
+    "tensorflow": {
+        "by_group",
+        "convolution",
+        "native",
+        "overlap_add",
+        "overlap_add_by_chunk",
+    },
+    "torch": {"convolution", "native", "overlap_add", "shift_multiply_add"},
 }
 
 

@@ -1,6 +1,5 @@
 """Transposed convolution of a tensor with a kernel, in 1D, 2D and 3D."""
 
-import math
 from typing import Any
 
 import keras
@@ -11,6 +10,7 @@ from keras_convt.geometry import Axis
 from keras_convt.ops.choice import choose
 from keras_convt.ops.engine import engine
 from keras_convt.ops.formulations import FORMULATIONS
+from keras_convt.ops.formulations.taps import positions_of
 from keras_convt.ops.window import (
     cut,
     finish,
@@ -222,7 +222,7 @@ def transposed_convolution(
             groups=groups,
             channels=kernel.shape[-1],
             filters=kernel.shape[-2] * groups,
-            positions=_product((inputs.shape[0], *steps)),
+            positions=positions_of(inputs),
         )
     outputs = FORMULATIONS[implementation](
         inputs,
@@ -267,13 +267,6 @@ def _known(requested: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
     if requested is None:
         return None
     return tuple(n if isinstance(n, int) else None for n in requested)
-
-
-def _product(sizes: tuple[Any, ...]) -> int | None:
-    """The product of sizes, or None if one of them is not known yet."""
-    if all(isinstance(size, int) for size in sizes):
-        return math.prod(sizes)
-    return None
 
 
 def _common_dtype(inputs: Any, kernel: Any) -> str:

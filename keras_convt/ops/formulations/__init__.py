@@ -12,15 +12,56 @@ unknown until the graph runs. Which one is used where is decided in
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from keras_convt.ops.choice import choose
+from keras_convt.ops.engine import engine
+from keras_convt.ops.formulations.by_group import one_after_another
 from keras_convt.ops.formulations.convolution import convolution
 from keras_convt.ops.formulations.native import native
 from keras_convt.ops.formulations.overlap_add import (
     overlap_add,
     overlap_add_by_chunk,
 )
+from keras_convt.ops.formulations.shift_multiply_add import (
+    shift_multiply_add,
+)
 from keras_convt.ops.formulations.sub_pixel import sub_pixel
+from keras_convt.ops.formulations.taps import Crops, Sizes, positions_of
 
 Formulation: TypeAlias = Callable[..., Any]
+
+
+def by_group(
+    inputs: Any,
+    kernel: Any,
+    bias: Any,
+    strides: Sizes,
+    dilation_rate: Sizes,
+    groups: int,
+    crops: Crops,
+) -> Any:
+    """One group after another, each as a layer of its own would be."""
+    *kernel_size, filters, channels = kernel.shape
+    chosen = choose(
+        engine(),
+        tuple(kernel_size),
+        strides,
+        dilation_rate,
+        groups=1,
+        channels=channels // groups,
+        filters=filters,
+        positions=positions_of(inputs),
+    )
+    return one_after_another(
+        FORMULATIONS[chosen],
+        inputs,
+        kernel,
+        bias,
+        strides,
+        dilation_rate,
+        groups,
+        crops,
+    )
+
 
 FORMULATIONS: dict[str, Formulation] = {
     "native": native,
@@ -28,4 +69,6 @@ FORMULATIONS: dict[str, Formulation] = {
     "overlap_add_by_chunk": overlap_add_by_chunk,
     "sub_pixel": sub_pixel,
     "convolution": convolution,
+    "shift_multiply_add": shift_multiply_add,
+    "by_group": by_group,
 }

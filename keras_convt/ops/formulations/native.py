@@ -9,6 +9,7 @@ from keras_convt.ops.adapters import (
     tensorflow_conv_transpose,
     torch_conv_transpose,
 )
+from keras_convt.ops.formulations.by_group import one_after_another
 from keras_convt.ops.formulations.taps import Crops, Sizes, dilate
 from keras_convt.ops.window import finish
 
@@ -33,26 +34,12 @@ def native(
         return torch_conv_transpose(
             inputs, kernel, bias, strides, dilation_rate, groups, crops
         )
-    kernel = dilate(kernel, dilation_rate)
-    if groups == 1:
-        return _native_group(inputs, kernel, bias, strides, crops)
-    outputs = [
-        _native_group(*group, None, strides, crops)
-        for group in zip(
-            ops.split(inputs, groups, axis=-1),
-            ops.split(kernel, groups, axis=-1),
-            strict=True,
+    if groups > 1:
+        return one_after_another(
+            native, inputs, kernel, bias, strides, dilation_rate, groups, crops
         )
-    ]
-    return finish(
-        ops.concatenate(outputs, axis=-1), ((0, 0),) * len(strides), bias
-    )
-
-
-def _native_group(
-    inputs: Any, kernel: Any, bias: Any, strides: Sizes, crops: Crops
-) -> Any:
-    if keras.backend.backend() == "tensorflow":
+    kernel = dilate(kernel, dilation_rate)
+    if backend == "tensorflow":
         return tensorflow_conv_transpose(inputs, kernel, bias, strides, crops)
     outputs = ops.conv_transpose(
         inputs,

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_convt.ops.formulations.taps import (
+    HALF,
     STEPS,
     Crops,
     Sizes,
@@ -19,8 +20,6 @@ from keras_convt.ops.formulations.taps import (
 )
 from keras_convt.ops.primitives import matmul, pad
 from keras_convt.ops.window import finish
-
-HALF = ("float16", "bfloat16")
 
 
 def overlap_add(
