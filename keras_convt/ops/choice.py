@@ -2,7 +2,7 @@
 
 Each rule rests on a measurement: ratios of the built-in layer's time to ours,
 forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
-them. "xla" is JAX, and TensorFlow within `jit_compile=True`.
+them. "tensorflow-xla" is TensorFlow within `jit_compile=True`.
 """
 
 import math
@@ -76,20 +76,45 @@ def choose(
         # A convolution, which XLA computes well in both directions: k9
         # 0.98 / 0.95, against overlap-add's 0.85 / 0.5.
         return "convolution"
-    two_chunks = all(
+    contributions = None if positions is None else positions * taps * filters
+    return _xla(engine, kernel_size, strides, weights, positions, contributions)
+
+
+def _xla(
+    engine: str,
+    kernel_size: tuple[int, ...],
+    strides: tuple[int, ...],
+    weights: int,
+    positions: int | None,
+    contributions: int | None,
+) -> str:
+    image = len(strides) > 1
+    # Sub-pixel adds up all chunks in one product: with two on both axes of an
+    # image its error is just below twice the built-in layer's, with more above.
+    two_chunks = len(strides) < 3 and all(
         k == 2 * s for k, s in zip(kernel_size, strides, strict=True)
     )
-    if (
-        two_chunks
-        and positions is not None
-        and positions * taps * filters >= LARGE_CONTRIBUTIONS
-    ):
-        # 16x256x64 -> 64 k4 s2, within TensorFlow 1.5 / 1.0, at once 1.5 / 0.9.
+    if engine == "jax":
+        if image and two_chunks and (contributions or 0) >= 4_000_000:
+            # 4x32x32x64 -> 64 k4 s2: 1.5 / 15, against overlap-add's 1.5 / 7.
+            return "sub_pixel"
+        # XLA differentiates its input-dilated convolution into one that is 10
+        # to 40 times slower than the two matrix products this becomes, and
+        # fuses the sums: 1.8 / 14.
+        return "overlap_add"
+    # Within TensorFlow, whose own gradients are products: 1.7 / 1.2.
+    large = (contributions or 0) >= LARGE_CONTRIBUTIONS
+    if image and two_chunks:
+        # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.3, against overlap-add's 1.0 / 0.7.
+        return "sub_pixel" if large else "overlap_add"
+    if image and kernel_size != strides:
+        # 8x16x16x128 -> 64 k3 s2: 1 / 1, against 0.9 / 0.85. With few
+        # positions, 1x8x8x256 -> 128 k3 s2, overlap-add's 1.4 / 1.7.
+        few = positions is not None and weights >= 2000 * positions
+        return "overlap_add" if few else "native"
+    if two_chunks and large:
+        # 16x256x64 -> 64 k4 s2: 1.5 / 0.95, at once 1.4 / 0.85.
         return "overlap_add_by_chunk"
-    # XLA differentiates its input-dilated convolution into one that is 10 to
-    # 40 times slower than the two matrix products this becomes, and fuses
-    # the sums: 1.6 / 10 on JAX; 1.5 / 1.15 on TensorFlow, where the least
-    # in training is 0.84.
     return "overlap_add"
 
 
@@ -150,8 +175,9 @@ def _tensorflow(
     if max(strides) == 1 and max(dilation_rate) > 1:
         # It has no dilated transposed convolution on a CPU.
         return "convolution"
-    if kernel_size == strides:
-        # No overlap: a matrix product and a reshape. k2 s2 1.08 / 1.05.
+    if kernel_size == strides and len(strides) == 1:
+        # No overlap: a matrix product and a reshape. k2 s2 1.08 / 1.05; of
+        # images, whose pixels are then moved, 0.9 / 1.1.
         return "overlap_add"
     if math.prod(kernel_size) >= LARGE_KERNEL and filters > 1:
         # WaveGlow 2.0 / 1.5; with one filter (iSTFT) there is no gain.

@@ -4,14 +4,14 @@ import keras
 
 
 def engine() -> str:
-    """What will run the sum: "xla", "tensorflow", "torch", or another.
+    """What will run the sum: the backend, or "tensorflow-xla".
 
-    "xla" is JAX, and TensorFlow within `jit_compile=True`.
+    That is TensorFlow within `jit_compile=True`.
     """
-    backend = keras.backend.backend()
-    if backend == "jax" or (backend == "tensorflow" and _within_xla()):
-        return "xla"
-    return str(backend)
+    backend = str(keras.backend.backend())
+    if backend == "tensorflow" and _within_xla():
+        return "tensorflow-xla"
+    return backend
 
 
 def _within_xla() -> bool:
