@@ -19,8 +19,8 @@ SMALL_WORK = 4_000_000
 MANY_WEIGHTS = 250_000
 WEIGHTS_A_POSITION = 640
 
-# Contributions of all input steps to all taps, which XLA does not keep there.
-LARGE_CONTRIBUTIONS = 1_000_000
+# Contributions of all input steps to all taps, beyond XLA's caches.
+LARGE_CONTRIBUTIONS = 500_000
 
 
 # Groups from which a loop over them makes graphs too large; taps likewise.
@@ -76,7 +76,7 @@ def choose(
         # A convolution, which XLA computes well in both directions: k9
         # 0.98 / 0.95, against overlap-add's 0.85 / 0.5.
         return "convolution"
-    contributions = None if positions is None else positions * taps * filters
+    contributions = (positions or 0) * taps * filters
     return _xla(engine, kernel_size, strides, weights, positions, contributions)
 
 
@@ -86,7 +86,7 @@ def _xla(
     strides: tuple[int, ...],
     weights: int,
     positions: int | None,
-    contributions: int | None,
+    contributions: int,
 ) -> str:
     image = len(strides) > 1
     # Sub-pixel adds up all chunks in one product: with two on both axes of an
@@ -95,26 +95,26 @@ def _xla(
         k == 2 * s for k, s in zip(kernel_size, strides, strict=True)
     )
     if engine == "jax":
-        if image and two_chunks and (contributions or 0) >= 4_000_000:
+        if image and two_chunks and contributions >= 4_000_000:
             # 4x32x32x64 -> 64 k4 s2: 1.5 / 15, against overlap-add's 1.5 / 7.
             return "sub_pixel"
         # XLA differentiates its input-dilated convolution into one that is 10
         # to 40 times slower than the two matrix products this becomes, and
         # fuses the sums: 1.8 / 14.
         return "overlap_add"
-    # Within TensorFlow, whose own gradients are products: 1.7 / 1.2.
-    large = (contributions or 0) >= LARGE_CONTRIBUTIONS
-    if image and two_chunks:
-        # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.3, against overlap-add's 1.0 / 0.7.
-        return "sub_pixel" if large else "overlap_add"
+    # Within TensorFlow, whose own gradients are products too: 1.7 / 1.2.
+    if two_chunks:
+        # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.3, against overlap-add's 1.0 / 0.7;
+        # 16x256x64 -> 64 1.1 / 1.0, against 1.5 / 0.85. But where weights are
+        # many for what they do, 1x500x256 -> 128 k16 s8, 1.4 / 1.1 against
+        # 1.9 / 1.2, and 1x50x512 -> 256 0.8 / 0.7 against 4.5 / 2.2.
+        many = contributions >= max(LARGE_CONTRIBUTIONS, 8 * weights)
+        return "sub_pixel" if many else "overlap_add"
     if image and kernel_size != strides:
         # 8x16x16x128 -> 64 k3 s2: 1 / 1, against 0.9 / 0.85. With few
         # positions, 1x8x8x256 -> 128 k3 s2, overlap-add's 1.4 / 1.7.
         few = positions is not None and weights >= 2000 * positions
         return "overlap_add" if few else "native"
-    if two_chunks and large:
-        # 16x256x64 -> 64 k4 s2: 1.5 / 0.95, at once 1.4 / 0.85.
-        return "overlap_add_by_chunk"
     return "overlap_add"
 
 
