@@ -75,6 +75,8 @@ def torch_conv_transpose(
         # as an image one step high, a signal is not copied. With large
         # kernels images are a fifth slower.
         inputs, kernel = inputs.unsqueeze(2), kernel.unsqueeze(2)
+        # The signal of a convolution of PyTorch's has them first.
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
         flat = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
         arguments = {
             name: (flat[name], *value) for name, value in arguments.items()
