@@ -62,7 +62,7 @@ def torch_conv_transpose(
             strict=True,
         )
     )
-    inputs, kernel = _channels_first(inputs), _filters_second(kernel)
+    kernel = _filters_second(kernel)
     # By a group's channels and filters: two are 3 times slower, four 20 faster.
     width = min(kernel.shape[0] // groups, kernel.shape[1])
     as_image = (
@@ -72,15 +72,17 @@ def torch_conv_transpose(
     )
     if as_image:
         # Images have a memory format with the channels last, signals none:
-        # as an image one step high, a signal is not copied. With large
-        # kernels images are a fifth slower.
-        inputs, kernel = inputs.unsqueeze(2), kernel.unsqueeze(2)
-        # The signal of a convolution of PyTorch's has them first.
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        # as an image one step high, a signal is not copied, if it is not of
+        # a convolution of PyTorch's, which leaves its channels first in
+        # memory. With large kernels images are a fifth slower.
+        inputs = _channels_first(inputs.contiguous()).unsqueeze(2)
+        kernel = kernel.unsqueeze(2)
         flat = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
         arguments = {
             name: (flat[name], *value) for name, value in arguments.items()
         }
+    else:
+        inputs = _channels_first(inputs)
     function = (
         functional.conv_transpose1d,
         functional.conv_transpose2d,
