@@ -1,6 +1,6 @@
 """An autoencoder whose decoder is its encoder, turned round.
 
-    pip install keras_convt[demo]
+    pip install '.[demo,jax]'
     python examples/tied_autoencoder.py
 
 The signal is PyWavelets's electrocardiogram, cut into windows of 101 samples:

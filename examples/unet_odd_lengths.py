@@ -1,6 +1,6 @@
 """A 1D U-Net that takes signals of any length, odd ones included.
 
-    pip install keras_convt
+    pip install '.[jax]'
     python examples/unet_odd_lengths.py
 
 A U-Net halves its signal and doubles it again, and joins what has the same

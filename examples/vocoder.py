@@ -1,6 +1,6 @@
 """A HiFi-GAN vocoder: PyTorch's weights, Keras's layers; and one that streams.
 
-    pip install keras_convt torch transformers
+    pip install '.[torch]' transformers
     python examples/vocoder.py
 
 The first part builds the generator of HiFi-GAN (Kong et al., arXiv

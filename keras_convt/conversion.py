@@ -58,6 +58,12 @@ def from_torch(
             "`module` must be a torch.nn.ConvTranspose1d, 2d or 3d. "
             f"Received: module={module!r} of type {type(module).__name__}."
         )
+    lazy = getattr(module, "has_uninitialized_params", None)
+    if lazy is not None and lazy():
+        raise ValueError(
+            "`module` must have its weights: call a lazy one once, before. "
+            f"Received: module={module!r}."
+        )
     weight = _torch_weight(module)
     strides, rates = tuple(module.stride), tuple(module.dilation)
     _refuse_both(strides, rates, "stride", "dilation", module)

@@ -189,6 +189,10 @@ def test_refused_torch_modules(rng):
     with pytest.raises(ValueError, match=r"stride > 1 together with dilation"):
         from_torch(torch_module(rng, 2, 2, (3,), stride=(2,), dilation=(2,)))
     module = torch_module(rng, 2, 2, (3,))
+    module.has_uninitialized_params = lambda: True
+    with pytest.raises(ValueError, match=r"`module` must have its weights"):
+        from_torch(module)
+    module = torch_module(rng, 2, 2, (3,))
     module.weight = module.weight.astype("complex64")
     with pytest.raises(ValueError, match=r"real weights.*complex64"):
         from_torch(module)

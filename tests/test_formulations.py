@@ -181,6 +181,9 @@ IMAGE = {
             "native",
         ),
         ("torch", {"groups": 2}, "native"),
+        ("torch", {"positions": 0}, "overlap_add"),
+        ("torch-export", {"groups": 128, "filters": 128}, "native"),
+        ("torch-export", {}, "native"),
         ("torch", {"groups": 128, "filters": 128}, "shift_multiply_add"),
         (
             "torch",

@@ -188,6 +188,24 @@ def test_a_window_beside_the_full_sum(padding, implementation, rng):
     assert_close(ops.convert_to_numpy(y), expected, VALUES)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("padding", "steps"), [("causal", 0), ("same", 0), ("valid", 2)]
+)
+def test_no_steps(padding, steps, groups):
+    """A chunk of a stream may be empty; what overlaps is there all the same."""
+    y = keras_convt.ops.conv_transpose(
+        np.ones((1, 0, 4), "float32"),
+        np.ones((4, 4 // groups, 4), "float32"),
+        strides=2,
+        padding=padding,
+        groups=groups,
+    )
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(y), np.zeros((1, steps, 4))
+    )
+
+
 def layer_with(weights, channels, rank=1, **arguments):
     cls = [
         keras_convt.Conv1DTranspose,

@@ -2,7 +2,8 @@
 
 Each rule rests on a measurement: ratios of the built-in layer's time to ours,
 forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
-them. "tensorflow-xla" is TensorFlow within `jit_compile=True`.
+them. The engines "tensorflow-xla" and "torch-export" are TensorFlow within
+`jit_compile=True` and PyTorch within `torch.export`.
 """
 
 import math
@@ -55,9 +56,13 @@ def choose(
         # convolutions in bfloat16, but not its transposed convolutions.
         depthwise = groups > 1 and groups == channels == filters
         return "overlap_add" if depthwise else "native"
-    if groups > 1 and groups == channels:
+    if positions == 0:
+        # PyTorch's own refuses inputs without steps.
+        return "overlap_add"
+    # Other runtimes have a grouped transposed convolution of their own.
+    if groups > 1 and groups == channels and engine != "torch-export":
         return _depthwise(engine, strides, taps)
-    if engine == "torch":
+    if engine in ("torch", "torch-export"):
         return _torch(strides, taps, groups, weights, positions)
     if groups > 1:
         # 8x256x64 -> 64 k4 s2 in 4 groups, against all groups in one product:

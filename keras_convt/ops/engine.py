@@ -4,14 +4,23 @@ import keras
 
 
 def engine() -> str:
-    """What will run the sum: the backend, or "tensorflow-xla".
+    """What will run the sum: the backend, or another name for two states.
 
-    That is TensorFlow within `jit_compile=True`.
+    "tensorflow-xla" is TensorFlow within `jit_compile=True`, and
+    "torch-export" is PyTorch within `torch.export`.
     """
     backend = str(keras.backend.backend())
     if backend == "tensorflow" and _within_xla():
         return "tensorflow-xla"
+    if backend == "torch" and _exporting():
+        return "torch-export"
     return backend
+
+
+def _exporting() -> bool:
+    import torch
+
+    return bool(torch.compiler.is_exporting())
 
 
 def _within_xla() -> bool:
