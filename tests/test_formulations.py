@@ -24,6 +24,9 @@ CASES = [
     (1, 3, 2, 1, 4, "causal"),  # depthwise
     (1, 5, 2, 1, 4, (3, 1)),  # depthwise, more chunks than two
     (2, (3, 2), (2, 1), 1, 4, "same"),  # depthwise images
+    (1, 3, 1, 5, 4, "same"),  # depthwise, chunks of zeros alone
+    (1, 3, 2, 5, 4, (3, -2)),  # and phases of zeros alone
+    (2, 2, 1, (3, 1), 4, "valid"),
     (1, 1, 1, 1, 1, 0),
     (2, (3, 4), (2, 3), 1, 2, "same"),
     (2, 2, 2, 1, 1, "valid"),
@@ -115,6 +118,14 @@ IMAGE = {
 }
 
 
+DILATED = {
+    "strides": (1,),
+    "dilation_rate": (256,),
+    "groups": 128,
+    "filters": 128,
+}
+
+
 @pytest.mark.parametrize(
     ("running", "changes", "expected"),
     [
@@ -148,6 +159,17 @@ IMAGE = {
         (
             "jax",
             {"groups": 128, "filters": 128, "kernel_size": (64,)},
+            "overlap_add",
+        ),
+        ("jax", DILATED | {"kernel_size": (3,)}, "shift_multiply_add"),
+        ("jax", DILATED | {"kernel_size": (65,)}, "convolution"),
+        ("tensorflow", DILATED | {"kernel_size": (3,)}, "shift_multiply_add"),
+        ("tensorflow", DILATED | {"kernel_size": (9,)}, "convolution"),
+        ("torch", DILATED | {"kernel_size": (3,)}, "shift_multiply_add"),
+        (
+            "jax",
+            {"groups": 128, "filters": 128, "kernel_size": (3,)}
+            | {"strides": (300,)},
             "overlap_add",
         ),
         ("jax", {"groups": 4}, "by_group"),

@@ -12,7 +12,11 @@ import keras
 import numpy as np
 import pytest
 import reference
-from gradients import penalty_and_gradients, value_and_gradients
+from gradients import (
+    double_precision,
+    penalty_and_gradients,
+    value_and_gradients,
+)
 from keras import ops
 from tolerances import GRADIENTS, SECOND_DERIVATIVES, Failures, assert_close
 
@@ -227,3 +231,74 @@ def test_a_training_step_of_a_model(arguments, rng):
         layer.get_weights(), before, slopes, strict=True
     ):
         assert_close(after, weight - 0.5 * slope, GRADIENTS)
+
+
+def layer_gradients(cls, x, arguments, dtype):
+    """Kernel and gradients of the sum of the squared outputs, in float32."""
+    layer = cls(dtype=dtype, **arguments)
+    layer.build(x.shape)
+    kernel = ops.convert_to_numpy(ops.cast(layer.kernel, "float32"))
+
+    def loss(x, kernel):
+        inputs = [ops.cast(each, dtype) for each in (x, kernel)]
+        y, _ = layer.stateless_call([inputs[1], layer.bias], [], inputs[0])
+        return ops.sum(ops.square(ops.cast(y, "float32")))
+
+    return kernel, value_and_gradients(loss, [x, kernel])[1]
+
+
+# Sizes for which PyTorch has kernels of its own, beside those of oneDNN.
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(
+    ("cls", "steps", "channels", "arguments"),
+    [
+        (
+            keras_convt.Conv1DTranspose,
+            (10,),
+            1,
+            {"filters": 4, "kernel_size": 4, "strides": 2},
+        ),
+        (
+            keras_convt.Conv1DTranspose,
+            (40,),
+            1,
+            {"filters": 8, "kernel_size": 5, "strides": 3},
+        ),
+        (
+            keras_convt.Conv1DTranspose,
+            (9,),
+            3,
+            {"filters": 1, "kernel_size": 3},
+        ),
+        (
+            keras_convt.Conv2DTranspose,
+            (4, 5),
+            1,
+            {"filters": 3, "kernel_size": 3, "strides": 2},
+        ),
+        (
+            keras_convt.Conv3DTranspose,
+            (2, 7, 5),
+            2,
+            {"filters": 8, "kernel_size": (5, 3, 2), "strides": (1, 2, 1)},
+        ),
+    ],
+)
+def test_few_channels_in_every_dtype(
+    cls, steps, channels, arguments, dtype, rng, request
+):
+    if dtype == "float64":
+        double_precision(request)
+    x = normal(rng, 1, *steps, channels)
+    if dtype == "bfloat16":
+        x = ops.convert_to_numpy(ops.cast(ops.cast(x, dtype), "float32"))
+    kernel, slopes = layer_gradients(cls, x, arguments, dtype)
+    sizes = {"strides": arguments.get("strides", 1)}
+    y = reference.conv_transpose(x, kernel, **sizes)
+    expected = reference.gradients(x, kernel, 2 * y, **sizes)
+    tolerance = 3e-2 if dtype == "bfloat16" else 1e-4
+    for slope, wanted in zip(slopes, expected[:2], strict=True):
+        scale = np.abs(wanted).max()
+        assert_close(
+            slope, wanted, {"rtol": 0, "atol": tolerance * scale}, dtype
+        )

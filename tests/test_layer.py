@@ -312,6 +312,26 @@ def test_steps_unknown_until_the_call(arguments, rng):
         assert_close(model.predict(x, verbose=0), expected, SAME_LAYER)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        ({"padding": (1, -2)}, 8),
+        ({"padding": (1, -4)}, 10),
+        ({"padding": (0, -5), "strides": 2}, 16),
+        ({"padding": "valid", "strides": 3}, 17),
+        ({"padding": "same", "strides": 2}, 9),
+    ],
+)
+def test_a_size_asked_of_steps_unknown_until_the_call(arguments, size, rng):
+    source = keras.Input((None, 3))
+    layer = Layer(4, 3, bias_initializer="ones", **arguments)
+    model = keras.Model(source, layer(source, output_size=size))
+    x = inputs(rng, steps=5)
+    expected = numpy(layer(x, output_size=size))
+    assert expected.shape[1] == size
+    assert_close(model.predict(x, verbose=0), expected, SAME_LAYER)
+
+
 # --- compiled ---------------------------------------------------------------
 
 

@@ -302,3 +302,32 @@ def test_a_hundred_thousand_steps_in_constant_memory(rng):
     assert_close(
         ops.convert_to_numpy(state), ops.convert_to_numpy(short), VALUES
     )
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize(
+    ("chunk", "batch", "why"),
+    [
+        ((2, 5, 1), 2, r"`chunk` must have 3 axes, and 4 channels on axis 2"),
+        ((2, 5), 2, r"`chunk` must have 3 axes"),
+        ((2, 5, 4), 3, r"`state` must be.*state.shape=\(3, 3, 4\)"),
+    ],
+)
+def test_chunks_that_do_not_fit(groups, chunk, batch, why):
+    layer = keras_convt.Conv1DTranspose(4, 5, 2, "causal", groups=groups)
+    layer.build((None, None, 4))
+    with pytest.raises(ValueError, match=why):
+        layer.step(np.ones(chunk, "float32"), layer.initial_state(batch))
+
+
+@pytest.mark.parametrize("kernel_size", [5, 70])
+def test_an_empty_chunk_changes_nothing(kernel_size, rng):
+    layer = keras_convt.Conv1DTranspose(4, kernel_size, 8, "causal", groups=4)
+    layer.build((None, None, 4))
+    x = rng.normal(size=(1, 2, 4)).astype("float32")
+    _, state = layer.step(x, layer.initial_state(1))
+    y, after = layer.step(x[:, :0], state)
+    assert tuple(y.shape) == (1, 0, 4)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(after), ops.convert_to_numpy(state)
+    )

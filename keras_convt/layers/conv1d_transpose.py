@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_convt import arguments
+from keras_convt.geometry import channel_axis
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 from keras_convt.ops import streaming
 from keras_convt.ops.window import to_channels_first, to_channels_last
@@ -167,7 +168,8 @@ class Conv1DTranspose(BaseConvTranspose):
             state for the next step.
 
         Raises:
-            ValueError: If the layer cannot stream, or is not built yet.
+            ValueError: If the layer cannot stream, or is not built yet, or if
+                `chunk` and `state` do not fit it and each other.
         """
         self._check_streams()
         if not self.built:
@@ -176,6 +178,7 @@ class Conv1DTranspose(BaseConvTranspose):
                 "call it, or its `build`, once."
             )
         chunk = ops.cast(chunk, self.compute_dtype)
+        self._check_step(tuple(chunk.shape), tuple(state.shape))
         if self.data_format == "channels_first":
             chunk = to_channels_last(chunk)
         outputs, state = streaming.step(
@@ -186,6 +189,29 @@ class Conv1DTranspose(BaseConvTranspose):
             self.groups,
         )
         return self._finished(outputs), state
+
+    def _check_step(
+        self, chunk: tuple[Any, ...], state: tuple[Any, ...]
+    ) -> None:
+        """Refuse shapes that do not fit, where sizes are known already."""
+        channels = self._kernel.shape[-1]
+        channel = channel_axis(self.data_format)
+        if len(chunk) != 3 or chunk[channel] not in (channels, None):
+            raise ValueError(
+                f"`chunk` must have 3 axes, and {channels} channels on axis "
+                f"{channel % 3}. Received: chunk.shape={chunk}."
+            )
+        batch = chunk[0] if isinstance(chunk[0], int) else None
+        expected = (batch, streaming.overlap(self._axes[0]), self.filters)
+        if len(state) != 3 or any(
+            isinstance(found, int) and wanted not in (found, None)
+            for found, wanted in zip(state, expected, strict=True)
+        ):
+            raise ValueError(
+                "`state` must be what the step before returned, or "
+                f"`initial_state`, of the shape {expected}. "
+                f"Received: state.shape={state}, chunk.shape={chunk}."
+            )
 
     def flush(self, state: Any) -> Any:
         """What is left in the state when a stream has ended.

@@ -8,6 +8,8 @@ them. The engines "tensorflow-xla" and "torch-export" are TensorFlow within
 
 import math
 
+from keras_convt.geometry import effective_kernel
+
 # Taps from which a kernel is large: the kernels of backends are written for
 # small ones.
 LARGE_KERNEL = 256
@@ -23,9 +25,9 @@ WEIGHTS_A_POSITION = 640
 # Contributions of all input steps to all taps, beyond XLA's caches.
 LARGE_CONTRIBUTIONS = 500_000
 
-# Groups from which a loop over them makes graphs too large; taps likewise.
+# Groups from which a loop over them makes graphs too large; terms likewise.
 MANY_GROUPS = 32
-MANY_TAPS = 64
+MANY_TERMS = 64
 
 # Passes over the outputs that cost as much as what they save.
 MANY_SHIFTS = 8
@@ -61,7 +63,7 @@ def choose(
         return "overlap_add"
     # Other runtimes have a grouped transposed convolution of their own.
     if groups > 1 and groups == channels and engine != "torch-export":
-        return _depthwise(engine, strides, taps)
+        return _depthwise(engine, kernel_size, strides, dilation_rate)
     if engine in ("torch", "torch-export"):
         return _torch(strides, taps, groups, weights, positions)
     if groups > 1:
@@ -122,18 +124,36 @@ def _xla(
     return "overlap_add"
 
 
-def _depthwise(engine: str, strides: tuple[int, ...], taps: int) -> str:
+def _depthwise(
+    engine: str,
+    kernel_size: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation_rate: tuple[int, ...],
+) -> str:
     """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
-    if engine == "tensorflow":
+    # Chunks that have taps, and not only zeros between them.
+    shifts = math.prod(
+        min(k, math.ceil(effective_kernel(k, d) / s))
+        for k, s, d in zip(kernel_size, strides, dilation_rate, strict=True)
+    )
+    # JAX has one product for each phase of each of them.
+    few = (
+        shifts * math.prod(strides) < MANY_TERMS
+        if engine == "jax"
+        else shifts <= MANY_SHIFTS
+    )
+    dilated = max(dilation_rate) > 1
+    if engine == "tensorflow" and not dilated:
         # 60 / 50 times a loop over groups; shift-multiply-add 60 / 25.
         return "overlap_add_by_chunk"
-    if engine == "torch" and taps > MANY_SHIFTS * math.prod(strides):
+    if few:
+        # JAX 25 / 45 times a loop, against overlap-add's 34 / 0.7; PyTorch's
+        # own takes 3.1 / 2.6 times as long.
+        return "shift_multiply_add"
+    if engine == "torch":
         return "native"
-    if taps >= MANY_TAPS:
-        return "overlap_add"
-    # JAX 25 / 45 times a loop, against overlap-add's 34 / 0.7; PyTorch's own
-    # takes 3.1 / 2.6 times as long.
-    return "shift_multiply_add"
+    # The others multiply by the zeros of a dilated kernel.
+    return "convolution" if max(strides) == 1 and dilated else "overlap_add"
 
 
 def _torch(
@@ -173,12 +193,12 @@ def _tensorflow(
     filters: int,
     work: int | None,
 ) -> str:
-    if work is not None and work < SMALL_WORK:
-        # 4x10x128 -> 32 k3 s2: 1.4 / 1.6.
-        return "overlap_add"
     if max(strides) == 1 and max(dilation_rate) > 1:
         # It has no dilated transposed convolution on a CPU.
         return "convolution"
+    if work is not None and work < SMALL_WORK:
+        # 4x10x128 -> 32 k3 s2: 1.4 / 1.6.
+        return "overlap_add"
     if kernel_size == strides and len(strides) == 1:
         # No overlap: a matrix product and a reshape. k2 s2 1.08 / 1.05; of
         # images, whose pixels are then moved, 0.9 / 1.1.

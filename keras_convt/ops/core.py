@@ -231,8 +231,11 @@ def transposed_convolution(
         strides,
         dilation_rate,
         groups,
-        # At most a stride of zeros is past the end of any window.
-        tuple(crops) if known else tuple((0, -s) for s in strides),
+        # The zeros that are past the end of any window: less than a stride,
+        # and those of a negative crop.
+        tuple(crops)
+        if known
+        else tuple((0, min(axis.crop[1], 0) - axis.stride) for axis in axes),
     )
     if requested is not None and not known:
         outputs = cut(outputs, tuple(left for left, _ in crops), requested)

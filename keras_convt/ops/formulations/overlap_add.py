@@ -60,7 +60,7 @@ def overlap_add(
             _contributions(inputs, _in_chunks(kernel, [span]), groups)
             for span in spans
         ]
-    dtype = pieces[0].dtype
+    dtype = inputs.dtype
     rounds = keras.backend.standardize_dtype(dtype) in HALF
     outputs = None
     for place, span, piece in zip(places, spans, pieces, strict=True):
@@ -133,8 +133,12 @@ def _contributions(inputs: Any, taps: Any, groups: int) -> Any:
     taps = ops.reshape(taps, (count, group_filters, groups, channels // groups))
     steps = STEPS[: len(positions) - 1]
     if group_filters == 1 and groups == channels:
-        # Depthwise: no sums over channels, so no matrix product.
+        # Depthwise: no sums over channels, so no matrix product. In half
+        # precision its gradient would add up all positions in that.
         taps = ops.reshape(taps, (count, channels))
+        if keras.backend.standardize_dtype(inputs.dtype) in HALF:
+            inputs = ops.cast(inputs, "float32")
+            taps = ops.cast(taps, "float32")
         products = ops.expand_dims(inputs, -2) * taps
         return ops.reshape(products, (*positions, count * channels))
     products = ops.einsum(f"n{steps}gc,tfgc->n{steps}tgf", by_group, taps)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -35,6 +36,15 @@ def shift_multiply_add(
     Chunk j of a kernel has the taps that meet the inputs j steps ago, one
     for each phase. A channel meets no other, so this is the whole sum.
     """
+    # The chunks that have taps, and not only the zeros between them.
+    places = itertools.product(
+        *(
+            sorted({t * d // s for t in range(k)})
+            for k, d, s in zip(
+                kernel.shape[:-2], dilation_rate, strides, strict=True
+            )
+        )
+    )
     kernel = dilate(kernel, dilation_rate)
     *kernel_size, multiplier, channels = kernel.shape
     if groups != channels:
@@ -57,7 +67,7 @@ def shift_multiply_add(
     else:
         kernel = kernel[..., 0, :]
     chunks = chunks_of(kernel_size, strides)
-    outputs = _sums(inputs, kernel, chunks, strides)
+    outputs = _sums(inputs, kernel, chunks, places, strides)
     outputs = ops.cast(outputs, dtype)
     # The sizes are those of the layer's inputs, as in `overlap_add`.
     batch, *steps = ops.shape(inputs)[:-1]
@@ -68,8 +78,18 @@ def shift_multiply_add(
     )
 
 
-def _sums(inputs: Any, kernel: Any, chunks: list[int], strides: Sizes) -> Any:
-    """`(batch, *(steps + chunks - 1), prod(strides), filters)`."""
+def _sums(
+    inputs: Any,
+    kernel: Any,
+    chunks: list[int],
+    places: Iterable[tuple[int, ...]],
+    strides: Sizes,
+) -> Any:
+    """`(batch, *(steps + chunks - 1), prod(strides), filters)`.
+
+    `places` are those of the chunks, out of `chunks` on each axis, that are
+    not zero.
+    """
     *kernel_size, filters = kernel.shape
     fill = [
         (0, m * s - k)
@@ -86,7 +106,7 @@ def _sums(inputs: Any, kernel: Any, chunks: list[int], strides: Sizes) -> Any:
     # into sums that are up to 30 times slower than those of one phase each.
     apart = keras.backend.backend() == "jax"
     outputs: list[Any] = []
-    for place in itertools.product(*(range(m) for m in chunks)):
+    for place in places:
         shifted = _shifted(inputs, place, chunks)
         spans = tuple(
             slice(j * s, (j + 1) * s)
