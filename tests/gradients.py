@@ -40,6 +40,19 @@ def compiled(function):
     raise ValueError(f"No compiler known for the {BACKEND} backend.")
 
 
+def compiled_for_any_signal(function, channels):
+    """The same of one `(batch, steps, channels)`, with both sizes left open.
+
+    JAX has no such graphs: there each size has its own.
+    """
+    if BACKEND != "tensorflow":
+        return compiled(function)
+    import tensorflow as tf
+
+    signal = tf.TensorSpec((None, None, channels))
+    return tf.function(function, input_signature=[signal])
+
+
 def compiled_if_quicker(function):
     """`function`, the quickest way to run it once on many small shapes.
 

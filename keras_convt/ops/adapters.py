@@ -88,7 +88,8 @@ def torch_conv_transpose(
     else:
         inputs = _channels_first(inputs)
         if half:
-            inputs = inputs.contiguous()
+            # Not `contiguous()`: that is true of one step in any order.
+            inputs = inputs.clone(memory_format=torch.contiguous_format)
     function = (
         functional.conv_transpose1d,
         functional.conv_transpose2d,
