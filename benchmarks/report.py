@@ -23,16 +23,20 @@ def write(folder: Path) -> None:
     results = [
         json.loads(path.read_text("utf-8"))
         for path in sorted(folder.glob("*.json"))
-        if not path.name.startswith("fit-")
+        if not path.name.startswith(("fit-", "stream-"))
     ]
     fits = [
         json.loads(path.read_text("utf-8"))
         for path in sorted(folder.glob("fit-*.json"))
     ]
-    if not results and not fits:
+    streams = [
+        json.loads(path.read_text("utf-8"))
+        for path in sorted(folder.glob("stream-*.json"))
+    ]
+    if not results and not fits and not streams:
         print("Nothing has been measured yet.")
         return
-    text = table(results, fits)
+    text = table(results, fits, streams)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.md").write_text(text, "utf-8")
     print(text)
@@ -46,7 +50,7 @@ def write(folder: Path) -> None:
         draw(results, name, folder / f"{name}.png")
 
 
-def table(results: list[Row], fits: list[Row]) -> str:
+def table(results: list[Row], fits: list[Row], streams: list[Row]) -> str:
     """Everything, in Markdown."""
     parts = ["# Measurements", *map(where, results)]
     sets = {row["set"]: None for result in results for row in result["rows"]}
@@ -60,6 +64,8 @@ def table(results: list[Row], fits: list[Row]) -> str:
         parts += [f"### {mode}\n\n{details(rows)}" for mode, rows in chosen]
     if fits:
         parts += ["## model.fit", fit_table(fits)]
+    if streams:
+        parts += ["## Streaming, one frame a step", stream_table(streams)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -183,6 +189,23 @@ def memory(cell: Any, shape: str, name: str) -> str:
         return str(cell(shape, name, "{peak_mib:.1f}"))
     except TypeError:  # None: not measured here
         return "-"
+
+
+def stream_table(streams: list[Row]) -> str:
+    lines = [
+        "| backend | ms a frame | 99 % | real-time factor "
+        "| MiB grown after 1000 frames | frames |",
+        "|---|---|---|---|---|---|",
+    ]
+    for stream in streams:
+        grown = stream["memory_at_the_end"] - stream["memory_after_1000_steps"]
+        lines.append(
+            f"| {stream['backend']} | {1e3 * stream['step_s']:.2f} "
+            f"| {1e3 * stream['step_s_p99']:.2f} "
+            f"| {stream['real_time_factor']:.3f} | {grown / 2**20:.1f} "
+            f"| {stream['steps']} |"
+        )
+    return "\n".join(lines)
 
 
 def fit_table(fits: list[Row]) -> str:
