@@ -53,14 +53,14 @@ def choose(
     """
     taps = math.prod(kernel_size)
     weights = taps * filters * channels // groups
+    if positions == 0:
+        # PyTorch's own refuses inputs without steps, and NumPy's is wrong.
+        return "overlap_add"
     if engine in ("numpy", "openvino"):
         # For inference. OpenVINO may compute its matrix products and its
         # convolutions in bfloat16, but not its transposed convolutions.
         depthwise = groups > 1 and groups == channels == filters
         return "overlap_add" if depthwise else "native"
-    if positions == 0:
-        # PyTorch's own refuses inputs without steps.
-        return "overlap_add"
     # Other runtimes have a grouped transposed convolution of their own.
     if groups > 1 and groups == channels and engine != "torch-export":
         return _depthwise(engine, kernel_size, strides, dilation_rate)
