@@ -61,7 +61,8 @@ def choose(
         # convolutions in bfloat16, but not its transposed convolutions.
         depthwise = groups > 1 and groups == channels == filters
         return "overlap_add" if depthwise else "native"
-    # Other runtimes have a grouped transposed convolution of their own.
+    # Exported with sizes left open, shift-multiply-add of images with the
+    # channels first would hold for some sizes only.
     if groups > 1 and groups == channels and engine != "torch-export":
         return _depthwise(engine, kernel_size, strides, dilation_rate)
     if engine in ("torch", "torch-export"):

@@ -1,4 +1,7 @@
-"""What runs the operations. This and `adapters` import a backend."""
+"""What runs the operations.
+
+This, `adapters` and `primitives` import a backend, when they run.
+"""
 
 import keras
 
