@@ -138,12 +138,31 @@ DILATED = {
         ("jax", IMAGE | {"positions": None}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (5, 5)}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
-        ("tensorflow-xla", {}, "sub_pixel"),
-        ("tensorflow-xla", {"kernel_size": (3,)}, "overlap_add"),
-        ("tensorflow-xla", {"channels": 512}, "overlap_add"),
+        ("tensorflow-xla", {}, "overlap_add"),
         ("tensorflow-xla", {"strides": (1,)}, "convolution"),
-        ("tensorflow-xla", {"positions": 900}, "overlap_add"),
         ("tensorflow-xla", {"positions": None}, "overlap_add"),
+        ("tensorflow-xla", {"kernel_size": (8,)}, "overlap_add_turned"),
+        (
+            "tensorflow-xla",
+            {"kernel_size": (8,), "positions": 65},
+            "overlap_add",
+        ),
+        (
+            "tensorflow-xla",
+            {"kernel_size": (8,), "positions": None},
+            "overlap_add",
+        ),
+        (
+            "tensorflow-xla",
+            {"kernel_size": (8,), "strides": (4,), "channels": 32},
+            "sub_pixel",
+        ),
+        (
+            "tensorflow-xla",
+            {"kernel_size": (8,), "strides": (4,), "channels": 32}
+            | {"positions": 1900},
+            "overlap_add_turned",
+        ),
         ("tensorflow-xla", IMAGE, "sub_pixel"),
         ("tensorflow-xla", IMAGE | {"kernel_size": (3, 3)}, "native"),
         (

@@ -23,7 +23,12 @@ MANY_WEIGHTS = 250_000
 WEIGHTS_A_POSITION = 640
 
 # Contributions of all input steps to all taps, beyond XLA's caches.
-LARGE_CONTRIBUTIONS = 500_000
+LARGE_CONTRIBUTIONS = 1_000_000
+
+# Taps times filters, for each channel: from where a product with as many
+# columns is wide, and from where it had better have more channels.
+WIDE = 3
+MANY_COLUMNS = 12
 
 # Groups from which a loop over them makes graphs too large; terms likewise.
 MANY_GROUPS = 32
@@ -83,19 +88,20 @@ def choose(
         # A convolution, which XLA computes well in both directions: k9
         # 0.98 / 0.95, against overlap-add's 0.85 / 0.5.
         return "convolution"
-    contributions = (positions or 0) * taps * filters
-    return _xla(engine, kernel_size, strides, weights, positions, contributions)
+    return _xla(engine, kernel_size, strides, channels, filters, positions)
 
 
 def _xla(
     engine: str,
     kernel_size: tuple[int, ...],
     strides: tuple[int, ...],
-    weights: int,
+    channels: int,
+    filters: int,
     positions: int | None,
-    contributions: int,
 ) -> str:
     image = len(strides) > 1
+    columns = math.prod(kernel_size) * filters
+    contributions = (positions or 0) * columns
     # Sub-pixel adds up all chunks in one product: with two on both axes of an
     # image its error is just below twice the built-in layer's, with more above.
     two_chunks = len(strides) < 3 and all(
@@ -109,19 +115,25 @@ def _xla(
         # to 40 times slower than the two matrix products this becomes, and
         # fuses the sums: 1.8 / 14.
         return "overlap_add"
-    # Within TensorFlow, whose own gradients are products too: 1.7 / 1.2.
-    if two_chunks:
-        # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.3, against overlap-add's 1.0 / 0.7;
-        # 16x256x64 -> 64 1.1 / 1.0, against 1.5 / 0.85. But where weights are
-        # many for what they do, 1x500x256 -> 128 k16 s8, 1.4 / 1.1 against
-        # 1.9 / 1.2, and 1x50x512 -> 256 0.8 / 0.7 against 4.5 / 2.2.
-        many = contributions >= max(LARGE_CONTRIBUTIONS, 8 * weights)
-        return "sub_pixel" if many else "overlap_add"
+    # Within TensorFlow, whose own gradients are products too.
+    many_columns = image or columns >= MANY_COLUMNS * channels
+    if two_chunks and many_columns and contributions >= LARGE_CONTRIBUTIONS:
+        # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.3, against overlap-add's 1.0 / 0.6;
+        # 4x512x32 -> 128 k16 s8 2.6 / 2.4, against 2.3 / 0.8, or 1.4 turned.
+        return "sub_pixel"
     if image and kernel_size != strides:
         # 8x16x16x128 -> 64 k3 s2: 1 / 1, against 0.9 / 0.85. With few
         # positions, 1x8x8x256 -> 128 k3 s2, overlap-add's 1.4 / 1.7.
-        few = positions is not None and weights >= 2000 * positions
+        few = positions is not None and columns * channels >= 2000 * positions
         return "overlap_add" if few else "native"
+    if (
+        positions is not None
+        and columns >= WIDE * channels
+        and columns * channels <= 1000 * positions
+    ):
+        # 1x512x32 -> 128 k8 s4: 1.3 / 1.0, against overlap-add's 1.3 / 0.5.
+        # With more weights for a position their copy takes as long.
+        return "overlap_add_turned"
     return "overlap_add"
 
 

@@ -20,6 +20,7 @@ from keras_convt.ops.formulations.native import native
 from keras_convt.ops.formulations.overlap_add import (
     overlap_add,
     overlap_add_by_chunk,
+    overlap_add_turned,
 )
 from keras_convt.ops.formulations.shift_multiply_add import (
     shift_multiply_add,
@@ -67,6 +68,7 @@ FORMULATIONS: dict[str, Formulation] = {
     "native": native,
     "overlap_add": overlap_add,
     "overlap_add_by_chunk": overlap_add_by_chunk,
+    "overlap_add_turned": overlap_add_turned,
     "sub_pixel": sub_pixel,
     "convolution": convolution,
     "shift_multiply_add": shift_multiply_add,

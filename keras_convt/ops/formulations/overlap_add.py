@@ -30,7 +30,8 @@ def overlap_add(
     dilation_rate: Sizes,
     groups: int,
     crops: Crops,
-    at_once: bool = True,
+    by_chunk: bool = False,
+    turned: bool = False,
 ) -> Any:
     """One matrix product, whose rows are added where they overlap.
 
@@ -51,15 +52,15 @@ def overlap_add(
         )
         for place in places
     ]
-    if at_once:
-        widths = [math.prod(b - a for a, b in span) * filters for span in spans]
-        taps = _in_chunks(kernel, spans)
-        pieces = _split(_contributions(inputs, taps, groups), widths)
-    else:
+    if by_chunk:
         pieces = [
-            _contributions(inputs, _in_chunks(kernel, [span]), groups)
+            _contributions(inputs, _in_chunks(kernel, [span]), groups, turned)
             for span in spans
         ]
+    else:
+        widths = [math.prod(b - a for a, b in span) * filters for span in spans]
+        taps = _in_chunks(kernel, spans)
+        pieces = _split(_contributions(inputs, taps, groups, turned), widths)
     dtype = inputs.dtype
     rounds = keras.backend.standardize_dtype(dtype) in HALF
     outputs = None
@@ -98,7 +99,41 @@ def overlap_add_by_chunk(
     the smaller products where the contributions are beyond the caches.
     """
     return overlap_add(
-        inputs, kernel, bias, strides, dilation_rate, groups, crops, False
+        inputs,
+        kernel,
+        bias,
+        strides,
+        dilation_rate,
+        groups,
+        crops,
+        by_chunk=True,
+    )
+
+
+def overlap_add_turned(
+    inputs: Any,
+    kernel: Any,
+    bias: Any,
+    strides: Sizes,
+    dilation_rate: Sizes,
+    groups: int,
+    crops: Crops,
+) -> Any:
+    """The same with a kernel whose channels are put first, by a copy.
+
+    Its gradient is then a product with the shape of that copy, and not of the
+    kernel: the longer side last, where taps and filters are more than the
+    channels, which XLA computes up to twice as fast.
+    """
+    return overlap_add(
+        inputs,
+        kernel,
+        bias,
+        strides,
+        dilation_rate,
+        groups,
+        crops,
+        turned=True,
     )
 
 
@@ -119,7 +154,7 @@ def _in_chunks(kernel: Any, spans: list[tuple[tuple[int, int], ...]]) -> Any:
     return ops.concatenate(taps) if len(taps) > 1 else taps[0]
 
 
-def _contributions(inputs: Any, taps: Any, groups: int) -> Any:
+def _contributions(inputs: Any, taps: Any, groups: int, turned: bool) -> Any:
     """What each step contributes: `(batch, *steps, taps * filters)`.
 
     `taps` has the shape `(taps, filters // groups, channels)`.
@@ -127,7 +162,13 @@ def _contributions(inputs: Any, taps: Any, groups: int) -> Any:
     count, group_filters, channels = taps.shape
     *positions, _ = ops.shape(inputs)
     if groups == 1:
-        columns = ops.reshape(taps, (count * group_filters, channels))
+        width = count * group_filters
+        if turned:
+            # In this order: XLA takes a transposition beside the product, or
+            # beside its gradient, into the product.
+            columns = ops.transpose(taps, (2, 0, 1))
+            return matmul(inputs, ops.reshape(columns, (channels, width)))
+        columns = ops.reshape(taps, (width, channels))
         return matmul(inputs, ops.transpose(columns))
     by_group = ops.reshape(inputs, (*positions, groups, channels // groups))
     taps = ops.reshape(taps, (count, group_filters, groups, channels // groups))
