@@ -139,7 +139,12 @@ DILATED = {
         ("jax", IMAGE | {"kernel_size": (5, 5)}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
         ("tensorflow-xla", {}, "overlap_add"),
-        ("tensorflow-xla", {"strides": (1,)}, "convolution"),
+        ("tensorflow-xla", {"strides": (1,)}, "native"),
+        (
+            "tensorflow-xla",
+            {"strides": (1,), "dilation_rate": (2,)},
+            "convolution",
+        ),
         ("tensorflow-xla", {"positions": None}, "overlap_add"),
         ("tensorflow-xla", {"kernel_size": (8,)}, "overlap_add_turned"),
         (
