@@ -138,7 +138,9 @@ DILATED = {
         ("jax", IMAGE | {"positions": None}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (5, 5)}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
-        ("tensorflow-xla", {}, "overlap_add"),
+        ("tensorflow-xla", {}, "overlap_add_turned"),
+        ("tensorflow-xla", {"channels": 129}, "overlap_add"),
+        ("tensorflow-xla", {"filters": 65}, "overlap_add"),
         ("tensorflow-xla", {"strides": (1,)}, "native"),
         (
             "tensorflow-xla",
@@ -175,7 +177,11 @@ DILATED = {
             IMAGE | {"kernel_size": (3, 3), "positions": 30},
             "overlap_add",
         ),
-        ("tensorflow-xla", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
+        (
+            "tensorflow-xla",
+            IMAGE | {"kernel_size": (2, 2)},
+            "overlap_add_turned",
+        ),
         ("numpy", {}, "native"),
         ("openvino", {"groups": 128, "filters": 128}, "overlap_add"),
         ("jax", {"groups": 128, "filters": 128}, "shift_multiply_add"),

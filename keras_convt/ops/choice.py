@@ -128,13 +128,16 @@ def _xla(
         # positions, 1x8x8x256 -> 128 k3 s2, overlap-add's 1.4 / 1.7.
         few = positions is not None and columns * channels >= 2000 * positions
         return "overlap_add" if few else "native"
+    # Rows of such a length meet in the same lines of a cache.
+    rows_meet = columns % 128 == 0 and channels <= 128 and columns > channels
     if (
         positions is not None
-        and columns >= WIDE * channels
+        and (columns >= WIDE * channels or rows_meet)
         and columns * channels <= 1000 * positions
     ):
-        # 1x512x32 -> 128 k8 s4: 1.3 / 1.0, against overlap-add's 1.3 / 0.5.
-        # With more weights for a position their copy takes as long.
+        # 1x512x32 -> 128 k8 s4: 1.3 / 1.0, against overlap-add's 1.3 / 0.5;
+        # 32x182x96 -> 64 k2 s2 1.8 / 1.1, against 1.8 / 0.8. With more
+        # weights for a position their copy takes as long.
         return "overlap_add_turned"
     return "overlap_add"
 
