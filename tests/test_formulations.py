@@ -195,7 +195,7 @@ DILATED = {
         ("jax", DILATED | {"kernel_size": (65,)}, "convolution"),
         ("tensorflow", DILATED | {"kernel_size": (3,)}, "shift_multiply_add"),
         ("tensorflow", DILATED | {"kernel_size": (9,)}, "convolution"),
-        ("torch", DILATED | {"kernel_size": (3,)}, "shift_multiply_add"),
+        ("torch", DILATED | {"kernel_size": (3,)}, "native"),
         (
             "jax",
             {"groups": 128, "filters": 128, "kernel_size": (3,)}
@@ -236,10 +236,16 @@ DILATED = {
         ("torch", {"positions": 0}, "overlap_add"),
         ("torch-export", {"groups": 128, "filters": 128}, "native"),
         ("torch-export", {}, "native"),
-        ("torch", {"groups": 128, "filters": 128}, "shift_multiply_add"),
+        ("torch", {"groups": 128, "filters": 128}, "native"),
         (
             "torch",
-            {"groups": 128, "filters": 128, "kernel_size": (31,)},
+            {"groups": 128, "filters": 128, "dtype": "float64"},
+            "shift_multiply_add",
+        ),
+        (
+            "torch",
+            {"groups": 128, "filters": 128, "dtype": "float64"}
+            | {"kernel_size": (31,)},
             "native",
         ),
         (

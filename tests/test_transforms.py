@@ -167,7 +167,7 @@ CHOICES = {
         "overlap_add",
         "overlap_add_by_chunk",
     },
-    "torch": {"convolution", "native", "overlap_add", "shift_multiply_add"},
+    "torch": {"convolution", "native", "overlap_add"},
 }
 
 
@@ -268,6 +268,24 @@ def test_map_of_the_backend(name, rng):
     (y,) = arrays([mapped(lambda x: case(x, *weights), *tensors([more]))])
     for n in range(3):
         expected = case.expected(more[..., n], kernel, bias)
+        assert_close(y[..., n], expected, GRADIENTS)
+
+
+@each_case
+def test_map_over_the_bias_alone(name, rng):
+    """As of an ensemble that shares its kernel."""
+    case = Case(name, rng)
+    x, kernel, bias = case.inputs
+    biases = np.stack([bias, 2 * bias], axis=-1)
+    shared = tensors([x, kernel])
+    mapped = {
+        "jax": _map_on_jax,
+        "tensorflow": _map_on_tensorflow,
+        "torch": _map_on_torch,
+    }[BACKEND]
+    (y,) = arrays([mapped(lambda b: case(*shared, b), *tensors([biases]))])
+    for n in range(2):
+        expected = case.expected(x, kernel, biases[:, n])
         assert_close(y[..., n], expected, GRADIENTS)
 
 
@@ -515,6 +533,24 @@ def test_forward_derivative(name, rng):
     assert_close(y, case.expected(x, kernel, bias), GRADIENTS)
     expected = case.expected(dx, kernel, dbias) + case.expected(x, dkernel)
     assert_close(dy, expected, GRADIENTS)
+
+
+@each_case
+def test_forward_derivative_of_the_bias_alone(name, rng):
+    case = Case(name, rng)
+    x, kernel, bias = tensors(case.inputs)
+    direction = normal(rng, *case.inputs[2].shape)
+    jvp = {
+        "jax": _jvp_on_jax,
+        "tensorflow": _jvp_on_tensorflow,
+        "torch": _jvp_on_torch,
+    }[BACKEND]
+    found = jvp(
+        lambda bias: case(x, kernel, bias), (bias,), tuple(tensors([direction]))
+    )
+    y, dy = arrays(found)
+    assert_close(y, case.expected(*case.inputs), GRADIENTS)
+    assert_close(dy, np.broadcast_to(direction, y.shape), GRADIENTS)
 
 
 def _by_example_on_jax(loss, weights, examples):

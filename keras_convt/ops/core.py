@@ -223,6 +223,7 @@ def transposed_convolution(
             channels=kernel.shape[-1],
             filters=kernel.shape[-2] * groups,
             positions=positions_of(inputs),
+            dtype=keras.backend.standardize_dtype(inputs.dtype),
         )
     outputs = FORMULATIONS[implementation](
         inputs,
