@@ -10,7 +10,7 @@ from keras_convt.geometry import Axis
 from keras_convt.ops.choice import choose
 from keras_convt.ops.engine import engine
 from keras_convt.ops.formulations import FORMULATIONS
-from keras_convt.ops.formulations.taps import positions_of
+from keras_convt.ops.primitives import positions_of
 from keras_convt.ops.window import (
     cut,
     finish,

@@ -1,4 +1,4 @@
-"""What `keras.ops` has too, exact and fast on every backend."""
+"""What `keras.ops` has too, exact and fast on every backend, and sizes."""
 
 import math
 from collections.abc import Sequence
@@ -7,10 +7,21 @@ from typing import Any
 import keras
 from keras import ops
 
+# Dtypes in which sums are added in float32 and rounded once.
+HALF = ("float16", "bfloat16")
+
 # Rows from which a matrix product is worth oneDNN's reordering of the factors,
 # and the most elements of the second factor that one row repays.
 MANY_ROWS = 64
 ELEMENTS_A_ROW = 2**16
+
+
+def positions_of(inputs: Any) -> int | None:
+    """Batch times steps, or None if one of them is not known yet."""
+    sizes = (inputs.shape[0], *ops.shape(inputs)[1:-1])
+    if all(isinstance(size, int) for size in sizes):
+        return math.prod(sizes)
+    return None
 
 
 def matmul(first: Any, second: Any) -> Any:

@@ -26,7 +26,8 @@ from keras_convt.ops.formulations.shift_multiply_add import (
     shift_multiply_add,
 )
 from keras_convt.ops.formulations.sub_pixel import sub_pixel
-from keras_convt.ops.formulations.taps import Crops, Sizes, positions_of
+from keras_convt.ops.formulations.taps import Crops, Sizes
+from keras_convt.ops.primitives import positions_of
 
 Formulation: TypeAlias = Callable[..., Any]
 

@@ -8,7 +8,6 @@ import keras
 from keras import ops
 
 from keras_convt.ops.formulations.taps import (
-    HALF,
     STEPS,
     Crops,
     Sizes,
@@ -18,7 +17,7 @@ from keras_convt.ops.formulations.taps import (
     past_last_tap,
     times,
 )
-from keras_convt.ops.primitives import matmul, pad
+from keras_convt.ops.primitives import HALF, matmul, pad
 from keras_convt.ops.window import finish
 
 

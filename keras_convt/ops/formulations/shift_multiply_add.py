@@ -9,16 +9,14 @@ import keras
 from keras import ops
 
 from keras_convt.ops.formulations.taps import (
-    HALF,
     Crops,
     Sizes,
     chunks_of,
     depth_to_space,
     dilate,
     past_last_tap,
-    positions_of,
 )
-from keras_convt.ops.primitives import matmul, pad
+from keras_convt.ops.primitives import HALF, matmul, pad, positions_of
 from keras_convt.ops.window import finish
 
 

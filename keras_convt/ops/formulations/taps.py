@@ -16,9 +16,6 @@ Crops: TypeAlias = tuple[tuple[int, int], ...]
 # Letters of the axes of steps, for einsum.
 STEPS = "xyz"
 
-# Dtypes in which sums are added in float32 and rounded once.
-HALF = ("float16", "bfloat16")
-
 
 def chunks_of(kernel_size: Sequence[int], strides: Sizes) -> list[int]:
     """How many strides the taps reach over, on each axis."""
@@ -89,11 +86,3 @@ def times(size: Any, factor: int) -> Any:
         # jax2onnx takes the sizes of the input and -1, but no products.
         return -1
     return size * factor
-
-
-def positions_of(inputs: Any) -> int | None:
-    """Batch times steps, or None if one of them is not known yet."""
-    sizes = (inputs.shape[0], *ops.shape(inputs)[1:-1])
-    if all(isinstance(size, int) for size in sizes):
-        return math.prod(sizes)
-    return None
