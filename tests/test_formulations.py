@@ -141,12 +141,7 @@ DILATED = {
         ("tensorflow-xla", {}, "overlap_add_turned"),
         ("tensorflow-xla", {"channels": 129}, "overlap_add"),
         ("tensorflow-xla", {"filters": 65}, "overlap_add"),
-        ("tensorflow-xla", {"strides": (1,)}, "native"),
-        (
-            "tensorflow-xla",
-            {"strides": (1,), "dilation_rate": (2,)},
-            "convolution",
-        ),
+        ("tensorflow-xla", {"strides": (1,)}, "convolution"),
         ("tensorflow-xla", {"positions": None}, "overlap_add"),
         ("tensorflow-xla", {"kernel_size": (8,)}, "overlap_add_turned"),
         (

@@ -89,9 +89,9 @@ def choose(
     if max(strides) == 1:
         # A convolution, which XLA computes well in both directions: k9
         # 0.98 / 0.95, against overlap-add's 0.85 / 0.5. TensorFlow's own is
-        # one already, without a copy of the kernel: 1.0 / 1.0.
-        own = engine == "tensorflow-xla" and max(dilation_rate) == 1
-        return "native" if own else "convolution"
+        # one already, without a copy of the kernel, 1.0 / 1.0, but it cannot
+        # vectorize a Hessian of it within XLA.
+        return "convolution"
     return _xla(engine, kernel_size, strides, channels, filters, positions)
 
 
