@@ -282,6 +282,27 @@ def layer_gradients(cls, x, arguments, dtype):
             2,
             {"filters": 8, "kernel_size": (5, 3, 2), "strides": (1, 2, 1)},
         ),
+        # Where PyTorch's, with the channels last, read and write memory that
+        # is not theirs.
+        (
+            keras_convt.Conv2DTranspose,
+            (3, 1),
+            8,
+            {"filters": 1, "kernel_size": (3, 5), "strides": (1, 8)},
+        ),
+        (
+            keras_convt.Conv3DTranspose,
+            (1, 3, 3),
+            1,
+            {"filters": 2, "kernel_size": 3},
+        ),
+        (
+            keras_convt.Conv3DTranspose,
+            (4, 1, 1),
+            4,
+            {"filters": 4, "kernel_size": (4, 3, 3), "strides": 2}
+            | {"groups": 4, "padding": ((3, 3), (0, 0), (0, 0))},
+        ),
     ],
 )
 def test_few_channels_in_every_dtype(
@@ -293,7 +314,11 @@ def test_few_channels_in_every_dtype(
     if dtype == "bfloat16":
         x = ops.convert_to_numpy(ops.cast(ops.cast(x, dtype), "float32"))
     kernel, slopes = layer_gradients(cls, x, arguments, dtype)
-    sizes = {"strides": arguments.get("strides", 1)}
+    sizes = {
+        key: arguments[key]
+        for key in ("strides", "padding", "groups")
+        if key in arguments
+    }
     y = reference.conv_transpose(x, kernel, **sizes)
     expected = reference.gradients(x, kernel, 2 * y, **sizes)
     tolerance = 3e-2 if dtype == "bfloat16" else 1e-4

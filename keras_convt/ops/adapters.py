@@ -27,9 +27,18 @@ def torch_conv_transpose(
     from torch.nn import functional
 
     rank = len(strides)
+    # litert-torch refuses most paddings, and misplaces others.
     exporting = torch.compiler.is_exporting()
+    # oneDNN's gradients of volumes are wrong, or end the process, where it has
+    # less to compute than the kernel reaches over.
+    cramped = rank == 3 and any(
+        (n - 1) * s - left - right <= 0
+        for n, s, (left, right) in zip(
+            inputs.shape[1:-1], strides, crops, strict=True
+        )
+    )
     padding, output_padding, rest = _torch_window(
-        crops, strides, dilation_rate, exporting
+        crops, strides, dilation_rate, later=exporting or cramped
     )
     arguments = {
         "stride": strides,
@@ -53,7 +62,6 @@ def torch_conv_transpose(
     # With two channels or filters a group it is 3 times slower so, with four
     # 20 times faster.
     width = min(kernel.shape[0] // groups, kernel.shape[1])
-    # oneDNN's gradients of bfloat16 volumes with the channels last are wrong.
     half = inputs.dtype in (torch.float16, torch.bfloat16)
     as_image = (
         rank == 1
@@ -76,9 +84,12 @@ def torch_conv_transpose(
         }
     else:
         inputs = _channels_first(inputs)
-        if half:
-            # Not `contiguous()`: that is true of one step in any order.
-            inputs = inputs.clone(memory_format=torch.contiguous_format)
+        one_filter = groups == kernel.shape[1] == 1
+        if half or rank == 3 or (one_filter and 1 in inputs.shape[2:]):
+            # With the channels last, oneDNN's gradients of volumes, of half
+            # precision, and of one filter at one step are of memory that is
+            # not theirs.
+            inputs = _copied(inputs)
     function = (
         functional.conv_transpose1d,
         functional.conv_transpose2d,
@@ -122,21 +133,20 @@ def _torch_window(
     crops: tuple[tuple[int, int], ...],
     strides: tuple[int, ...],
     dilation_rate: tuple[int, ...],
-    exporting: bool,
+    later: bool,
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...]]:
     """`crops` as PyTorch's `padding` and `output_padding`, and the rest.
 
     PyTorch crops `padding` on both sides and puts `output_padding`, less than
-    the stride or the dilation rate, back on the right. In a program that is
-    exported everything is cropped afterwards: litert-torch refuses most
-    paddings, and misplaces others.
+    the stride or the dilation rate, back on the right. If `later`, everything
+    is cropped afterwards.
     """
     padding, output_padding, rest = [], [], []
     for s, d, (left, right) in zip(strides, dilation_rate, crops, strict=True):
         most = max(s, d) - 1
         # A window that goes past the end may have none of the samples left
         # by a crop on both sides.
-        both = min(left, right + most) if right >= 0 and not exporting else 0
+        both = min(left, right + most) if right >= 0 and not later else 0
         back = min(max(both - right, 0), most)
         padding.append(both)
         output_padding.append(back)
@@ -159,9 +169,9 @@ def torch_convolution(
         inputs.ndim - 3
     ]
     outputs = function(
-        # Copied: with the channels last in memory, PyTorch adds all products
-        # of a sum one after another, with up to five times the error.
-        _channels_first(inputs).contiguous(),
+        # With the channels last in memory, PyTorch adds all products of a sum
+        # one after another, with up to five times the error.
+        _copied(_channels_first(inputs)),
         _filters_second(kernel),
         bias,
         padding=padding,
@@ -169,6 +179,15 @@ def torch_convolution(
         groups=groups,
     )
     return _channels_last(outputs)
+
+
+def _copied(tensor: Any) -> Any:
+    """Its elements in the order of its axes."""
+    import torch
+
+    # Not `contiguous()`: of one step, or one channel, that is true in any
+    # order, and oneDNN then takes another one for granted.
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _one_filter_each(inputs: Any, kernel: Any) -> tuple[Any, Any]:
