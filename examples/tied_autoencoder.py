@@ -1,7 +1,7 @@
 """An autoencoder whose decoder is its encoder, turned round.
 
     pip install '.[demo,jax]'
-    python examples/tied_autoencoder.py
+    KERAS_BACKEND=jax python examples/tied_autoencoder.py
 
 The signal is PyWavelets's electrocardiogram, cut into windows of 101 samples:
 an odd length, which `output_size` brings back. The decoder's kernels are the

@@ -1,7 +1,7 @@
 """A 1D U-Net that takes signals of any length, odd ones included.
 
     pip install '.[jax]'
-    python examples/unet_odd_lengths.py
+    KERAS_BACKEND=jax python examples/unet_odd_lengths.py
 
 A U-Net halves its signal and doubles it again, and joins what has the same
 length. Of an odd length, half is rounded up, and twice of it is one too many:

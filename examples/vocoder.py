@@ -1,7 +1,7 @@
 """A HiFi-GAN vocoder: PyTorch's weights, Keras's layers; and one that streams.
 
     pip install '.[torch]' transformers
-    python examples/vocoder.py
+    KERAS_BACKEND=torch python examples/vocoder.py
 
 The first part builds the generator of HiFi-GAN (Kong et al., arXiv
 2010.05646), carries the weights of the one in transformers over, and compares
