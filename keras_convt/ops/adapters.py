@@ -2,7 +2,7 @@
 
 `keras.ops.conv_transpose` gives the "valid" result, whose window and bias are
 copies of the whole output. TensorFlow and PyTorch can leave out what is
-cropped, and PyTorch adds the bias in the same pass.
+cropped, and PyTorch adds the bias in place.
 """
 
 from typing import Any
@@ -29,13 +29,13 @@ def torch_conv_transpose(
     rank = len(strides)
     # litert-torch refuses most paddings, and misplaces others.
     exporting = torch.compiler.is_exporting()
+    # Sizes may not be asked for where they are to be left open.
+    steps = () if exporting or torch.jit.is_tracing() else inputs.shape[1:-1]
     # oneDNN's gradients of volumes are wrong, or end the process, where it has
     # less to compute than the kernel reaches over.
     cramped = rank == 3 and any(
-        (n - 1) * s - left - right <= 0
-        for n, s, (left, right) in zip(
-            inputs.shape[1:-1], strides, crops, strict=True
-        )
+        (n - 1) * s <= left + right
+        for n, s, (left, right) in zip(steps, strides, crops, strict=False)
     )
     padding, output_padding, rest = _torch_window(
         crops, strides, dilation_rate, later=exporting or cramped
@@ -85,7 +85,7 @@ def torch_conv_transpose(
     else:
         inputs = _channels_first(inputs)
         one_filter = groups == kernel.shape[1] == 1
-        if half or rank == 3 or (one_filter and 1 in inputs.shape[2:]):
+        if half or rank == 3 or (one_filter and 1 in steps):
             # With the channels last, oneDNN's gradients of volumes, of half
             # precision, and of one filter at one step are of memory that is
             # not theirs.
