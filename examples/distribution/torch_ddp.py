@@ -41,6 +41,11 @@ def train(rank, folder):
     with torch.no_grad():
         model.optimizer.apply([v.value.grad for v in variables], variables)
     torch.save([v.value.detach() for v in variables], folder / f"{rank}.pt")
+    # Or PyTorch may wait for ever: its last reference to the group ends the
+    # group's threads with Python's lock held, which a step not yet tidied up
+    # still needs.
+    distributed.barrier()
+    del parallel, loss
     distributed.destroy_process_group()
 
 
