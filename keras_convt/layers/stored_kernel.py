@@ -307,6 +307,8 @@ class StoredKernel(BaseTranspose):
 
     def _check_mode(self, mode: Any) -> None:
         if mode not in QUANTIZATION_MODES:
+            # What `model.quantize` leaves layers out for; a ValueError would
+            # stop it at the first of several layers.
             raise NotImplementedError(
                 f"`mode` must be one of {QUANTIZATION_MODES} for "
                 f"{type(self).__name__}. Received: mode={mode!r} for the "

@@ -30,15 +30,13 @@ def torch_conv_transpose(
     # litert-torch refuses most paddings, and misplaces others.
     exporting = torch.compiler.is_exporting()
     # Sizes may not be asked for where they are to be left open.
-    steps = () if exporting or torch.jit.is_tracing() else inputs.shape[1:-1]
-    # oneDNN's gradients of volumes are wrong, or end the process, where it has
-    # less to compute than the kernel reaches over.
-    cramped = rank == 3 and any(
-        (n - 1) * s <= left + right
-        for n, s, (left, right) in zip(steps, strides, crops, strict=False)
-    )
+    open_sizes = exporting or torch.jit.is_tracing()
+    steps = None if open_sizes else tuple(inputs.shape[1:-1])
     padding, output_padding, rest = _torch_window(
-        crops, strides, dilation_rate, later=exporting or cramped
+        crops,
+        strides,
+        dilation_rate,
+        later=exporting or _cramped(steps, strides, crops),
     )
     arguments = {
         "stride": strides,
@@ -85,7 +83,8 @@ def torch_conv_transpose(
     else:
         inputs = _channels_first(inputs)
         one_filter = groups == kernel.shape[1] == 1
-        if half or rank == 3 or (one_filter and 1 in steps):
+        one_step = steps is not None and 1 in steps
+        if half or rank == 3 or (one_filter and one_step):
             # With the channels last, oneDNN's gradients of volumes, of half
             # precision, and of one filter at one step are of memory that is
             # not theirs.
@@ -127,6 +126,23 @@ def _with_bias(outputs: Any, bias: Any) -> Any:
         # What torch.func differentiates, or has many of, may not be put into
         # what it has one of. It says so before anything has changed.
         return outputs + bias
+
+
+def _cramped(
+    steps: tuple[int, ...] | None,
+    strides: tuple[int, ...],
+    crops: tuple[tuple[int, int], ...],
+) -> bool:
+    """Whether a volume's window is no larger than its kernel on some axis.
+
+    oneDNN's gradients are then wrong, or end the process, if it crops.
+    """
+    if steps is None or len(strides) < 3:
+        return False
+    return any(
+        (n - 1) * s <= left + right
+        for n, s, (left, right) in zip(steps, strides, crops, strict=True)
+    )
 
 
 def _torch_window(

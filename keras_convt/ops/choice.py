@@ -22,7 +22,7 @@ SMALL_WORK = 4_000_000
 MANY_WEIGHTS = 250_000
 WEIGHTS_A_POSITION = 640
 
-# Contributions of all input steps to all taps, beyond XLA's caches.
+# Contributions of all input steps to all taps that caches do not hold.
 LARGE_CONTRIBUTIONS = 1_000_000
 
 # Taps times filters, for each channel: from where a product with as many
@@ -153,9 +153,9 @@ def _depthwise(
 ) -> str:
     """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
     if engine == "torch" and dtype == "float32":
-        # Twice as fast as a torch.nn layer, and up to ten times as fast as
-        # shift-multiply-add, which in other dtypes it takes up to seven times
-        # as long as.
+        # 1.6 / 1.1 times as fast as torch.nn's layer, and up to ten times as
+        # fast as shift-multiply-add, 4x16x16x128 -> 128 k3 s2. In other dtypes
+        # it takes up to seven times as long as that.
         return "native"
     # Chunks that have taps, and not only zeros between them.
     shifts = math.prod(

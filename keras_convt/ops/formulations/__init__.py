@@ -9,6 +9,7 @@ unknown until the graph runs. Which one is used where is decided in
 `keras_convt.ops.choice`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -17,11 +18,7 @@ from keras_convt.ops.engine import engine
 from keras_convt.ops.formulations.by_group import one_after_another
 from keras_convt.ops.formulations.convolution import convolution
 from keras_convt.ops.formulations.native import native
-from keras_convt.ops.formulations.overlap_add import (
-    overlap_add,
-    overlap_add_by_chunk,
-    overlap_add_turned,
-)
+from keras_convt.ops.formulations.overlap_add import overlap_add
 from keras_convt.ops.formulations.shift_multiply_add import (
     shift_multiply_add,
 )
@@ -68,8 +65,8 @@ def by_group(
 FORMULATIONS: dict[str, Formulation] = {
     "native": native,
     "overlap_add": overlap_add,
-    "overlap_add_by_chunk": overlap_add_by_chunk,
-    "overlap_add_turned": overlap_add_turned,
+    "overlap_add_by_chunk": functools.partial(overlap_add, by_chunk=True),
+    "overlap_add_turned": functools.partial(overlap_add, turned=True),
     "sub_pixel": sub_pixel,
     "convolution": convolution,
     "shift_multiply_add": shift_multiply_add,

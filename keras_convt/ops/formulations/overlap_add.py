@@ -38,6 +38,15 @@ def overlap_add(
     are cut into chunks of one stride, chunk j is moved on by j steps, and the
     chunks are added. A stride's worth of samples in the channels then becomes
     that many samples of time: a reshape. No multiplication by a zero.
+
+    Args:
+        by_chunk: One product for each chunk. The gradient does not put the
+            chunks together again, which costs more than the smaller products
+            where the contributions are beyond the caches.
+        turned: Put the kernel's channels first, by a copy. The gradient is
+            then a product with the shape of that copy, its longer side last
+            where taps and filters are more than the channels, which XLA
+            computes up to twice as fast.
     """
     kernel = dilate(kernel, dilation_rate)
     *kernel_size, group_filters, _ = kernel.shape
@@ -80,59 +89,6 @@ def overlap_add(
     outputs = depth_to_space(outputs, (batch, *steps), strides, filters)
     return finish(
         outputs, past_last_tap(chunks, strides, kernel_size, crops), bias
-    )
-
-
-def overlap_add_by_chunk(
-    inputs: Any,
-    kernel: Any,
-    bias: Any,
-    strides: Sizes,
-    dilation_rate: Sizes,
-    groups: int,
-    crops: Crops,
-) -> Any:
-    """The same with one matrix product for each chunk.
-
-    Its gradient does not put the chunks together again, which costs more than
-    the smaller products where the contributions are beyond the caches.
-    """
-    return overlap_add(
-        inputs,
-        kernel,
-        bias,
-        strides,
-        dilation_rate,
-        groups,
-        crops,
-        by_chunk=True,
-    )
-
-
-def overlap_add_turned(
-    inputs: Any,
-    kernel: Any,
-    bias: Any,
-    strides: Sizes,
-    dilation_rate: Sizes,
-    groups: int,
-    crops: Crops,
-) -> Any:
-    """The same with a kernel whose channels are put first, by a copy.
-
-    Its gradient is then a product with the shape of that copy, and not of the
-    kernel: the longer side last, where taps and filters are more than the
-    channels, which XLA computes up to twice as fast.
-    """
-    return overlap_add(
-        inputs,
-        kernel,
-        bias,
-        strides,
-        dilation_rate,
-        groups,
-        crops,
-        turned=True,
     )
 
 
