@@ -464,6 +464,16 @@ def test_numpy_lists_and_kinds_of_numbers_in(rng):
             form, kernel.astype("float32"), strides=2
         )
         assert_close(ops.convert_to_numpy(y), expected, VALUES)
+    for dtype in ("int8", "int32", "uint8", "float32"):
+        integers = keras_convt.ops.conv_transpose(
+            abs(x).astype(dtype), abs(kernel).astype("int32"), strides=2
+        )
+        assert keras.backend.standardize_dtype(integers.dtype) == "float32"
+        assert_close(
+            ops.convert_to_numpy(integers),
+            reference.conv_transpose(abs(x), abs(kernel), strides=2),
+            VALUES,
+        )
 
 
 def test_the_configured_data_format_is_the_default(rng):

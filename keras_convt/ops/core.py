@@ -45,6 +45,8 @@ def conv_transpose(
             `(batch, channels, *steps)` if `data_format="channels_first"`,
             with one to three axes of steps.
         kernel: Tensor of shape `(*kernel_size, filters // groups, channels)`.
+            The result has the dtype that the two have in common; of integers,
+            Keras's configured float.
         strides: Output steps from one input step to the next; a number, or
             one an axis.
         padding: `"valid"`, `"same"`, `"causal"` (1D), or the output steps to
@@ -125,9 +127,11 @@ class ConvTranspose(keras.Operation):
     def call(self, inputs: Any, kernel: Any, output_size: Any = None) -> Any:
         inputs = ops.convert_to_tensor(inputs)
         kernel = ops.convert_to_tensor(kernel)
+        # Two integers are summed as floats: PyTorch's convolutions refuse them.
+        dtype = _common_dtype(inputs, kernel)
         return transposed_convolution(
-            inputs,
-            kernel,
+            ops.cast(inputs, dtype),
+            ops.cast(kernel, dtype),
             self._axes(inputs, kernel),
             self.data_format,
             self.groups,
@@ -274,6 +278,4 @@ def _known(requested: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
 
 
 def _common_dtype(inputs: Any, kernel: Any) -> str:
-    if inputs.dtype == kernel.dtype:
-        return keras.backend.standardize_dtype(inputs.dtype)
-    return keras.backend.result_type(inputs.dtype, kernel.dtype)
+    return str(keras.backend.result_type(inputs.dtype, kernel.dtype, float))
