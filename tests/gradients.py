@@ -40,6 +40,15 @@ def compiled(function):
     raise ValueError(f"No compiler known for the {BACKEND} backend.")
 
 
+def compiled_by_xla(function):
+    """`function`, compiled by XLA where this backend can."""
+    if BACKEND != "tensorflow":
+        return compiled(function)
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True)
+
+
 def compiled_for_any_signal(function, channels):
     """The same of one `(batch, steps, channels)`, with both sizes left open.
 
@@ -110,10 +119,15 @@ def value_and_derivative(function, variables):
 def value_and_gradients(function, inputs, compile=False):
     """The scalar `function(*inputs)` and its gradient for every input.
 
-    `compile` is True, False, or "if quicker".
+    `compile` is True, False, "if quicker" or "xla".
     """
 
-    wrap = {False: _as_it_is, True: compiled, "if quicker": compiled_if_quicker}
+    wrap = {
+        False: _as_it_is,
+        True: compiled,
+        "if quicker": compiled_if_quicker,
+        "xla": compiled_by_xla,
+    }
     if BACKEND == "torch":  # Its graphs are differentiated from outside.
         function = wrap[compile](function)
         compile = False

@@ -80,6 +80,43 @@ def test_values_and_gradients(rng, case, implementation):
     tolerances.assert_close(slopes[1], dkernel, tolerances.GRADIENTS)
 
 
+@pytest.mark.parametrize(
+    ("kernel_size", "padding"),
+    [
+        ((4,), "valid"),
+        ((5,), "same"),
+        ((4,), "same"),
+        ((3,), (1, -2)),
+        ((2, 3), "same"),
+        ((3, 2), "valid"),
+        ((2, 1, 2), "valid"),
+    ],
+)
+@pytest.mark.parametrize("implementation", ["native", "convolution"])
+def test_stride_one_within_xla(kernel_size, padding, implementation, rng):
+    x = rng.standard_normal((2, *(5, 4, 3)[: len(kernel_size)], 3))
+    x = x.astype("float32")
+    kernel = rng.standard_normal((*kernel_size, 2, 3)).astype("float32")
+    expected = reference.conv_transpose(x, kernel, padding=padding)
+    upstream = rng.standard_normal(expected.shape).astype("float32")
+
+    def weighted(x, kernel, weights):
+        y = keras_convt.ops.conv_transpose(
+            x, kernel, padding=padding, implementation=implementation
+        )
+        return ops.sum(y * weights)
+
+    value, slopes = value_and_gradients(
+        weighted, [x, kernel, upstream], compile="xla"
+    )
+    dx, dkernel, _ = reference.gradients(x, kernel, upstream, padding=padding)
+    scale = np.abs(expected * upstream).sum()
+    assert abs(value - (expected * upstream).sum()) < 1e-6 * scale
+    tolerances.assert_close(slopes[0], dx, tolerances.GRADIENTS)
+    tolerances.assert_close(slopes[1], dkernel, tolerances.GRADIENTS)
+    tolerances.assert_close(slopes[2], expected, tolerances.VALUES)
+
+
 @pytest.mark.parametrize("implementation", ["native", "overlap_add"])
 def test_unknown_steps_and_batch(rng, implementation):
     inputs = keras.Input((None, 3))
@@ -118,6 +155,9 @@ IMAGE = {
 }
 
 
+STRIDE_ONE = {"strides": (1,), "kernel_size": (4,)}
+
+
 DILATED = {
     "strides": (1,),
     "dilation_rate": (256,),
@@ -130,7 +170,12 @@ DILATED = {
     ("running", "changes", "expected"),
     [
         ("jax", {}, "overlap_add"),
-        ("jax", {"strides": (1,)}, "convolution"),
+        ("jax", STRIDE_ONE, "overlap_add"),
+        ("jax", STRIDE_ONE | {"filters": 193}, "convolution"),
+        ("jax", STRIDE_ONE | {"dilation_rate": (2,)}, "convolution"),
+        ("jax", STRIDE_ONE | {"kernel_size": (129,)}, "convolution"),
+        ("jax", STRIDE_ONE | {"kernel_size": (5, 5, 5)}, "overlap_add"),
+        ("jax", STRIDE_ONE | {"kernel_size": (6, 6, 6)}, "convolution"),
         ("jax", {"positions": 9000}, "overlap_add"),
         ("jax", {"positions": None}, "overlap_add"),
         ("jax", IMAGE, "sub_pixel"),
@@ -141,7 +186,45 @@ DILATED = {
         ("tensorflow-xla", {}, "overlap_add_turned"),
         ("tensorflow-xla", {"channels": 129}, "overlap_add"),
         ("tensorflow-xla", {"filters": 65}, "overlap_add"),
-        ("tensorflow-xla", {"strides": (1,)}, "convolution"),
+        ("tensorflow-xla", STRIDE_ONE, "native"),
+        ("tensorflow-xla", STRIDE_ONE | {"positions": None}, "convolution"),
+        ("tensorflow-xla", STRIDE_ONE | {"filters": 128}, "convolution"),
+        ("tensorflow-xla", STRIDE_ONE | {"filters": 32}, "overlap_add"),
+        (
+            "tensorflow-xla",
+            STRIDE_ONE | {"positions": 396},
+            "overlap_add",
+        ),
+        (
+            "tensorflow-xla",
+            STRIDE_ONE | {"filters": 128, "positions": 198},
+            "overlap_add_turned",
+        ),
+        (
+            "tensorflow-xla",
+            STRIDE_ONE | {"dilation_rate": (2,)},
+            "convolution",
+        ),
+        (
+            "tensorflow-xla",
+            STRIDE_ONE | {"kernel_size": (3, 3)},
+            "native",
+        ),
+        (
+            "tensorflow-xla",
+            STRIDE_ONE | {"kernel_size": (3, 3), "filters": 42},
+            "overlap_add",
+        ),
+        (
+            "tensorflow-xla",
+            STRIDE_ONE | {"kernel_size": (3, 3), "positions": None},
+            "convolution",
+        ),
+        (
+            "tensorflow-xla",
+            STRIDE_ONE | {"kernel_size": (3, 3, 3), "filters": 128},
+            "overlap_add",
+        ),
         ("tensorflow-xla", {"positions": None}, "overlap_add"),
         ("tensorflow-xla", {"kernel_size": (8,)}, "overlap_add_turned"),
         (
@@ -218,7 +301,17 @@ DILATED = {
             "convolution",
         ),
         ("torch", {}, "native"),
-        ("torch", {"strides": (1,)}, "convolution"),
+        ("torch", STRIDE_ONE, "convolution"),
+        ("torch", STRIDE_ONE | {"filters": 32}, "native"),
+        ("torch", STRIDE_ONE | {"filters": 48, "channels": 48}, "native"),
+        ("torch", STRIDE_ONE | {"filters": 48, "channels": 49}, "convolution"),
+        (
+            "torch",
+            STRIDE_ONE
+            | {"kernel_size": (3, 3, 3), "filters": 48, "channels": 48},
+            "convolution",
+        ),
+        ("torch-export", STRIDE_ONE | {"filters": 32}, "convolution"),
         ("torch", {"kernel_size": (1024,)}, "overlap_add"),
         ("torch", {"kernel_size": (1024,), "filters": 1}, "overlap_add"),
         (

@@ -47,6 +47,18 @@ CASES = {
         4,
         2,
     ),
+    "stride 1, many filters": (
+        CONVOLUTION,
+        {"filters": 49, "kernel_size": 2},
+        2,
+        2,
+    ),
+    "stride 1, two axes": (
+        keras_convt.Conv2DTranspose,
+        {"filters": 4, "kernel_size": (3, 2), "padding": "same"},
+        (3, 2),
+        2,
+    ),
     "groups": (
         CONVOLUTION,
         {

@@ -9,7 +9,9 @@ from typing import Any
 
 import keras
 
-from keras_convt.ops.choice import LARGE_KERNEL
+from keras_convt.ops.choice import FEW_CHANNELS, LARGE_KERNEL
+from keras_convt.ops.engine import engine
+from keras_convt.ops.primitives import positions_of
 from keras_convt.ops.window import crop
 
 
@@ -61,9 +63,10 @@ def torch_conv_transpose(
     # 20 times faster.
     width = min(kernel.shape[0] // groups, kernel.shape[1])
     half = inputs.dtype in (torch.float16, torch.bfloat16)
+    many = max(strides) == 1 and channels > FEW_CHANNELS * groups
     as_image = (
         rank == 1
-        and not half
+        and not (half or many)
         and (
             groups == 1 or width >= 4 or (depthwise and max(dilation_rate) == 1)
         )
@@ -84,10 +87,10 @@ def torch_conv_transpose(
         inputs = _channels_first(inputs)
         one_filter = groups == kernel.shape[1] == 1
         one_step = steps is not None and 1 in steps
-        if half or rank == 3 or (one_filter and one_step):
+        if half or many or rank == 3 or (one_filter and one_step):
             # With the channels last, oneDNN's gradients of volumes, of half
             # precision, and of one filter at one step are of memory that is
-            # not theirs.
+            # not theirs. At stride 1 the error is that of one long sum.
             inputs = _copied(inputs)
     function = (
         functional.conv_transpose1d,
@@ -259,16 +262,62 @@ def tensorflow_conv_transpose(
         n * s if same else (n - 1) * s + k
         for n, s, k in zip(shape[1:-1], strides, kernel_size, strict=True)
     ]
-    outputs = tf.nn.conv_transpose(
-        inputs,
-        kernel,
-        output_shape=(shape[0], *steps, kernel.shape[-2]),
-        strides=strides,
-        padding="SAME" if same else "VALID",
-    )
+    padding = "SAME" if same else "VALID"
+
+    def transposed(inputs: Any, kernel: Any) -> Any:
+        return tf.nn.conv_transpose(
+            inputs,
+            kernel,
+            output_shape=(shape[0], *steps, kernel.shape[-2]),
+            strides=strides,
+            padding=padding,
+        )
+
+    if (
+        max(strides) == 1
+        and engine() == "tensorflow-xla"
+        and positions_of(inputs) is not None
+    ):
+        transposed = _with_convolved_gradients(transposed, padding, crops)
+    outputs = transposed(inputs, kernel)
     if not same:
         outputs = crop(outputs, crops)
     return outputs if bias is None else outputs + bias
+
+
+def _with_convolved_gradients(
+    transposed: Any, padding: str, crops: tuple[tuple[int, int], ...]
+) -> Any:
+    """TensorFlow's transposed convolution of stride 1, its gradients plain.
+
+    XLA computes them as it would those of TensorFlow's own. But of the own
+    gradient of the kernel, which TensorFlow maps by a loop, it has no second
+    derivative that is mapped.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def function(inputs: Any, kernel: Any) -> Any:
+        def gradient(outputs: Any) -> Any:
+            to_inputs = keras.ops.conv(
+                outputs, kernel, 1, padding.lower(), "channels_last"
+            )
+            if padding == "SAME":
+                outputs = tf.pad(outputs, [(0, 0), *crops, (0, 0)])
+            # The batch is summed over, as channels are: each filter's
+            # outputs are a signal, and the inputs its kernel.
+            to_kernel = keras.ops.conv(
+                keras.ops.swapaxes(outputs, 0, -1),
+                keras.ops.moveaxis(inputs, 0, -2),
+                1,
+                "valid",
+                "channels_last",
+            )
+            return to_inputs, keras.ops.moveaxis(to_kernel, 0, -2)
+
+        return transposed(inputs, kernel), gradient
+
+    return function
 
 
 def _tensorflow_same(

@@ -30,6 +30,16 @@ LARGE_CONTRIBUTIONS = 1_000_000
 WIDE = 3
 MANY_COLUMNS = 12
 
+# Multiplications under which TensorFlow's own convolution costs more, in XLA.
+MODERATE_WORK = 13_000_000
+
+# Channels up to which PyTorch may have them last at stride 1: it then adds one
+# product after another, with more than twice the error from 64 on.
+FEW_CHANNELS = 48
+
+# Taps that would each be a term to compile.
+MANY_TAPS = 128
+
 # Groups from which a loop over them makes graphs too large; terms likewise.
 MANY_GROUPS = 32
 MANY_TERMS = 64
@@ -72,6 +82,8 @@ def choose(
     # channels first would hold for some sizes only.
     if groups > 1 and groups == channels and engine != "torch-export":
         return _depthwise(engine, kernel_size, strides, dilation_rate, dtype)
+    if engine == "torch" and groups == 1 and max(strides) == 1:
+        return _torch_stride_one(len(kernel_size), channels, filters)
     if engine in ("torch", "torch-export"):
         return _torch(strides, taps, groups, weights, positions)
     if groups > 1:
@@ -87,11 +99,9 @@ def choose(
             None if positions is None else positions * weights,
         )
     if max(strides) == 1:
-        # A convolution, which XLA computes well in both directions: k9
-        # 0.98 / 0.95, against overlap-add's 0.85 / 0.5. TensorFlow's own is
-        # one already, without a copy of the kernel, 1.0 / 1.0, but it cannot
-        # vectorize a Hessian of it within XLA.
-        return "convolution"
+        return _xla_stride_one(
+            engine, kernel_size, dilation_rate, channels, filters, positions
+        )
     return _xla(engine, kernel_size, strides, channels, filters, positions)
 
 
@@ -144,6 +154,53 @@ def _xla(
     return "overlap_add"
 
 
+def _xla_stride_one(
+    engine: str,
+    kernel_size: tuple[int, ...],
+    dilation_rate: tuple[int, ...],
+    channels: int,
+    filters: int,
+    positions: int | None,
+) -> str:
+    rank, taps = len(kernel_size), math.prod(kernel_size)
+    columns = taps * filters
+    if max(dilation_rate) > 1:
+        # The others multiply by the zeros of a dilated kernel.
+        return "convolution"
+    if taps <= MANY_TAPS:
+        if rank == 3:
+            # 2x8x8x8x64 -> 64 k3: JAX 4.0 / 14, TensorFlow 2.5 / 2.2, against
+            # a convolution's 1.6 / 5 and 1.1 / 0.8.
+            return "overlap_add"
+        if engine == "jax":
+            if columns <= 6 * channels:
+                # 4x32x32x64 -> 3 k3: 2.5 / 4.5, against a convolution's 2.1 /
+                # 1.4; 8x128x128 -> 128 k5 1.1 / 20, against 1.0 / 19.
+                return "overlap_add"
+        elif columns <= (1 if rank == 1 else WIDE) * channels:
+            # 4x32x32x64 -> 3 k3: 1.9 / 2.3, against a convolution's 1.0 / 0.6.
+            return "overlap_add"
+        elif (
+            rank == 1
+            and positions is not None
+            and positions * columns * channels <= MODERATE_WORK
+        ):
+            # 16x256x32 -> 32 k3: 1.3 / 1.3; 2x207x24 -> 64 k5: 1.2 / 1.3, and
+            # not turned 1.2 / 1.0.
+            wide = columns > WIDE * channels
+            return "overlap_add_turned" if wide else "overlap_add"
+    if (
+        engine == "tensorflow-xla"
+        and positions is not None
+        and (rank > 1 or filters < channels)
+    ):
+        # 16x356x128 -> 64 k5: 1.0 / 1.0, against a convolution's 0.9 / 0.9,
+        # whose gradient of the kernel costs as much as channels are many.
+        return "native"
+    # 1x67x48 -> 256 k9: TensorFlow 1.1 / 1.2, against its own 1.0 / 1.0.
+    return "convolution"
+
+
 def _depthwise(
     engine: str,
     kernel_size: tuple[int, ...],
@@ -181,6 +238,17 @@ def _depthwise(
     return "convolution" if max(strides) == 1 and dilated else "overlap_add"
 
 
+def _torch_stride_one(rank: int, channels: int, filters: int) -> str:
+    few = rank < 3 and max(channels, filters) <= FEW_CHANNELS
+    if few or 4 * filters <= channels:
+        # 2x64x64x32 -> 3 k7: 1.2 / 1.2, against a convolution's 1.1 / 0.6;
+        # 32x32x24 -> 8 k3 2.0 / 1.5, against 1.3 / 1.1.
+        return "native"
+    # 4x68x16 -> 64 k7: 2.8 / 2.3, against its own 2.3 / 2.2 with twice the
+    # error.
+    return "convolution"
+
+
 def _torch(
     strides: tuple[int, ...],
     taps: int,
@@ -189,7 +257,6 @@ def _torch(
     positions: int | None,
 ) -> str:
     if groups == 1 and max(strides) == 1:
-        # As fast as the others, and with half to a fifth of their error.
         return "convolution"
     # Of images neither is true: 16 x 16 taps are 256 as well, and native wins.
     signal = groups == 1 and len(strides) == 1
