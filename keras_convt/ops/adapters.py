@@ -182,11 +182,18 @@ def torch_convolution(
     padding: tuple[int, ...],
 ) -> Any:
     """PyTorch's convolution of stride 1, channels_last."""
+    import torch
     from torch.nn import functional
 
     function = (functional.conv1d, functional.conv2d, functional.conv3d)[
         inputs.ndim - 3
     ]
+    dtype = inputs.dtype
+    if inputs.ndim == 5 and dtype in (torch.float16, torch.bfloat16):
+        # oneDNN's gradients of volumes in half precision are of memory that
+        # is not theirs.
+        inputs, kernel = inputs.float(), kernel.float()
+        bias = None if bias is None else bias.float()
     outputs = function(
         # With the channels last in memory, PyTorch adds all products of a sum
         # one after another, with up to five times the error.
@@ -197,7 +204,7 @@ def torch_convolution(
         dilation=dilation_rate,
         groups=groups,
     )
-    return _channels_last(outputs)
+    return _channels_last(outputs.to(dtype))
 
 
 def _copied(tensor: Any) -> Any:
