@@ -41,9 +41,9 @@ def compiled(function):
 
 
 def compiled_by_xla(function):
-    """`function`, compiled by XLA where this backend can."""
+    """`function`, compiled by XLA on the backends that have it."""
     if BACKEND != "tensorflow":
-        return compiled(function)
+        return compiled_if_quicker(function)
     import tensorflow as tf
 
     return tf.function(function, jit_compile=True)
