@@ -257,6 +257,7 @@ def _torch(
     positions: int | None,
 ) -> str:
     if groups == 1 and max(strides) == 1:
+        # Exported; eagerly, `_torch_stride_one` has chosen already.
         return "convolution"
     # Of images neither is true: 16 x 16 taps are 256 as well, and native wins.
     signal = groups == 1 and len(strides) == 1
