@@ -21,7 +21,7 @@ import numpy as np
 from keras import layers, ops
 
 import keras_convt
-from keras_convt.conversion import from_torch
+from keras_convt import from_torch
 from keras_convt.streaming import StreamingModel
 
 FRAMES = 40

@@ -4,26 +4,17 @@ from typing import Any
 
 # First: Keras starts with a backend that is installed.
 from keras_convt import _backend  # noqa: F401  # isort: skip
-from keras_convt import initializers, ops, r_layers
+from keras_convt import initializers, ops
 from keras_convt._version import __version__
 from keras_convt.adjoint import adjoint
-from keras_convt.compose import (
-    create_layer_wrapper,
-    layer_conv_1d_transpose,
-    layer_conv_2d_transpose,
-    layer_conv_3d_transpose,
-    layer_depthwise_conv_1d_transpose,
-    layer_depthwise_conv_2d_transpose,
-    layer_separable_conv_1d_transpose,
-    layer_separable_conv_2d_transpose,
-)
-from keras_convt.conversion import (
+from keras_convt.convert.equinox import from_equinox
+from keras_convt.convert.flax import from_flax
+from keras_convt.convert.torch import (
     fold_weight_norm,
-    from_equinox,
-    from_flax,
     from_torch,
     load_torch_weights,
 )
+from keras_convt.convert.upgrade import downgrade_model, upgrade_model
 from keras_convt.explain import explain
 from keras_convt.layers import (
     Conv1DTranspose,
@@ -35,8 +26,18 @@ from keras_convt.layers import (
     SeparableConv2DTranspose,
 )
 from keras_convt.plots import plot_connectivity
+from keras_convt.r import names as _r_names
+from keras_convt.r.compose import (
+    create_layer_wrapper,
+    layer_conv_1d_transpose,
+    layer_conv_2d_transpose,
+    layer_conv_3d_transpose,
+    layer_depthwise_conv_1d_transpose,
+    layer_depthwise_conv_2d_transpose,
+    layer_separable_conv_1d_transpose,
+    layer_separable_conv_2d_transpose,
+)
 from keras_convt.streaming import StreamingModel
-from keras_convt.upgrade import downgrade_model, upgrade_model
 
 __all__ = [
     "Conv1DTranspose",
@@ -73,8 +74,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """A composer of a layer of Keras, `layer_dense` for one."""
-    return r_layers.get(name)
+    return _r_names.get(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *r_layers.names()})
+    return sorted({*globals(), *_r_names.names()})

@@ -13,7 +13,7 @@ from keras import ops
 from tolerances import VALUES, assert_close
 
 import keras_convt
-from keras_convt.conversion import (
+from keras_convt import (
     fold_weight_norm,
     from_equinox,
     from_flax,

@@ -12,7 +12,7 @@ from keras import ops
 from tolerances import VALUES, Failures, assert_close
 from torch.testing._internal.common_methods_invocations import op_db
 
-from keras_convt.conversion import from_equinox, from_flax, from_torch
+from keras_convt import from_equinox, from_flax, from_torch
 
 TORCH = {
     1: torch.nn.ConvTranspose1d,

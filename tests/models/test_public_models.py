@@ -12,7 +12,7 @@ from keras import ops
 from tolerances import Failures
 from transformers.models.seamless_m4t import modeling_seamless_m4t
 
-from keras_convt.conversion import from_torch
+from keras_convt import from_torch
 
 # What users are promised for a converted decoder.
 CONVERTED = {"rtol": 1e-4, "atol": 1e-4}

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_convt import layers, r_values
+from keras_convt import layers
+from keras_convt.r import values
 
 # R's pages do not have these between the others, so that R users, who pass
 # by position, do not either: in a composer they are keyword-only.
@@ -75,7 +76,7 @@ def composer(
             raise TypeError(f"{name}(): {error}") from None
         target = bound.pop("object")
         check_composable(target)
-        call = r_values.understood(bound, constructor, layer_class)
+        call = values.understood(bound, constructor, layer_class)
         return compose(target, layer_class(*call.args, **call.kwargs))
 
     wrapper.__name__ = wrapper.__qualname__ = name

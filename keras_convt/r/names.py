@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from keras_convt.compose import composer, snake_case
+from keras_convt.r.compose import composer, snake_case
 
 # Where R's name is not `layer_` and the class's name in snake case.
 R_NAMES = {

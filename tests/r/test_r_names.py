@@ -11,7 +11,7 @@ import pytest
 from tolerances import SAME_LAYER, assert_close
 
 import keras_convt
-from keras_convt import r_layers
+from keras_convt.r import compose, names
 
 NAMES = pathlib.Path(__file__).with_name("r_layer_names.txt")
 
@@ -218,9 +218,9 @@ def test_composer_is_the_layer_of_keras(name, rng):
     )
 
 
-@pytest.mark.parametrize("name", sorted(r_layers.MERGING))
+@pytest.mark.parametrize("name", sorted(names.MERGING))
 def test_tensors_to_merge_may_come_one_by_one(name):
-    wrapper = getattr(keras_convt, r_layers.r_name(name))
+    wrapper = getattr(keras_convt, names.r_name(name))
     a, b = np.ones((2, 3), "float32"), np.full((2, 3), 2.0, "float32")
     kwargs = {"axes": 1.0} if name == "Dot" else {}
     np.testing.assert_array_equal(
@@ -289,7 +289,7 @@ def test_feature_space_takes_a_named_list():
     )
     data = {"a": np.ones(2, "float32"), "b": np.zeros(2, "float32")}
     assert isinstance(space, keras.utils.FeatureSpace)
-    keras_convt.compose.check_composable(data)
+    compose.check_composable(data)
 
 
 TEXT = np.array([["a"], ["b"]])
@@ -321,10 +321,10 @@ def test_lookups_work_or_name_tensorflow(name, args, kwargs, data):
         assert {first, second} <= set(range(5))
 
 
-@pytest.mark.parametrize("class_name", r_layers.BACKENDS)
+@pytest.mark.parametrize("class_name", names.BACKENDS)
 def test_a_layer_of_another_backend_says_which(class_name):
-    name = r_layers.r_name(class_name)
-    needed = r_layers.BACKENDS[class_name]
+    name = names.r_name(class_name)
+    needed = names.BACKENDS[class_name]
     if keras.backend.backend() in needed:
         wrapper = getattr(keras_convt, name)
         assert wrapper.__name__ == name
@@ -394,4 +394,4 @@ def test_one_function_a_name_that_pickles():
     ],
 )
 def test_snake_case(class_name, name):
-    assert keras_convt.compose.snake_case(class_name) == name
+    assert compose.snake_case(class_name) == name

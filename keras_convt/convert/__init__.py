@@ -1,0 +1,1 @@
+"""Layers and models from others: other frameworks, and the built-in layers."""
