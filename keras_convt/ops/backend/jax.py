@@ -64,7 +64,7 @@ class JAX(Backend):
 
     def reshape_size(self, size: Size, factor: int) -> Size:
         # jax2onnx takes the sizes of the input and -1, but no products, as of
-        # 0.15: see "jax2onnx loses sizes" in docs/upstream.md.
+        # 0.17: see "jax2onnx loses sizes" in docs/upstream.md.
         return size * factor if isinstance(size, int) else -1
 
     def ranked(self, problem: Problem) -> list[Choice]:

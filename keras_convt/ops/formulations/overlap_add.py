@@ -84,7 +84,7 @@ def overlap_add(
     outputs = ops.cast(outputs, dtype)
     # The sizes are those of the layer's inputs, not of `outputs`: tf2onnx takes
     # two reshapes in a row for one, and misreads the sizes of what is between
-    # them (1.16): see "tf2onnx" in docs/upstream.md.
+    # them: see "tf2onnx" in docs/upstream.md.
     batch, *steps = ops.shape(inputs)[:-1]
     steps = [n + m - 1 for n, m in zip(steps, chunks, strict=True)]
     outputs = depth_to_space(outputs, (batch, *steps), strides, filters)
