@@ -83,30 +83,27 @@ def _activation_name(function: Any) -> str | None:
     values = _values_on_probe(function)
     if values is None:
         return None
-    names = [
-        name
-        for name, expected in _activations_on_probe().items()
-        if np.array_equal(values, expected)
-    ]
-    # Two names for one function, "silu" and "swish" or "elu" and "celu":
-    # older versions of R's keras3 say which was meant.
-    if function.__name__ in names:
-        return str(function.__name__)
-    return names[0] if names else None
+    # Two names stand for one function, as "silu" and "swish" do: older
+    # versions of R's keras3 say which was meant.
+    names = sorted(_activation_names(), key=lambda n: n != function.__name__)
+    for name in names:
+        expected = _values_of_activation(name)
+        if expected is not None and np.array_equal(values, expected):
+            return name
+    return None
 
 
 @functools.cache
-def _activations_on_probe() -> dict[str, NDArray[Any]]:
-    """The values of every activation of Keras, aliases last."""
-    found = {}
-    for name in sorted(dir(keras.activations), key=_is_an_alias):
-        function = getattr(keras.activations, name)
-        if name.startswith("_") or name in ("get", "serialize", "deserialize"):
-            continue
-        values = _values_on_probe(function)
-        if values is not None:
-            found[name] = values
-    return found
+def _activation_names() -> list[str]:
+    """The names of Keras's activations, aliases last."""
+    names = set(dir(keras.activations)) - {"get", "serialize", "deserialize"}
+    public = sorted(name for name in names if not name.startswith("_"))
+    return sorted(public, key=_is_an_alias)
+
+
+@functools.cache
+def _values_of_activation(name: str) -> NDArray[Any] | None:
+    return _values_on_probe(getattr(keras.activations, name))
 
 
 def _is_an_alias(name: str) -> bool:
@@ -119,11 +116,14 @@ def _values_on_probe(function: Any) -> NDArray[Any] | None:
     """What a function makes of the probe, or None if it cannot."""
     # R says what is wrong in a RuntimeError. A function that needs other
     # arguments or axes is none of Keras's activations.
-    try:
-        values = function(keras.ops.convert_to_tensor(PROBE))
-        return np.asarray(keras.ops.convert_to_numpy(values))
-    except Exception:
-        return None
+    # Copies, because PyTorch's tensors share the memory of arrays.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            values = function(keras.ops.convert_to_tensor(PROBE.copy()))
+            return np.array(keras.ops.convert_to_numpy(values))
+        except Exception:
+            return None
 
 
 def _constructed(function: Any, wanted: type) -> Any:

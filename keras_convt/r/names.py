@@ -117,6 +117,13 @@ def get(name: str) -> Callable[..., Any]:
             f"{' or '.join(BACKENDS[layer_class.__name__])}. Active is "
             f"{keras.backend.backend()}."
         )
+    return composer_of(name, layer_class)
+
+
+def composer_of(
+    name: str, layer_class: type[keras.layers.Layer]
+) -> Callable[..., Any]:
+    """A composer with the arguments of R's page."""
     class_name = layer_class.__name__
     compose_one = composer(
         layer_class,

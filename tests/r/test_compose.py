@@ -219,3 +219,12 @@ def test_two_and_three_axes(rank):
     assert names[: len(SIGNATURE) + 1] == (
         ["object"] + [name for name, _ in SIGNATURE]
     )
+
+
+def test_keras_2_is_refused_with_what_to_do():
+    kind = type("Layer", (), {"__module__": "tf_keras.src.engine.base_layer"})
+    with pytest.raises(TypeError, match="import keras instead of tf_keras"):
+        layer_conv_1d_transpose(kind(), 4, 3)
+    for layer_class in (kind, type("Own", (kind,), {"__module__": "own"})):
+        with pytest.raises(TypeError, match="import keras instead of tf_keras"):
+            keras_convt.create_layer_wrapper(layer_class)
