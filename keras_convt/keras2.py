@@ -12,7 +12,7 @@ def is_of_keras_2(value: Any) -> bool:
     """Whether `value`, an object or a class, is of Keras 2."""
     kind = value if inspect.isclass(value) else type(value)
     return any(
-        f"{base.__module__}.".startswith(f"{package}.")
+        f"{getattr(base, '__module__', '')}.".startswith(f"{package}.")
         for base in kind.__mro__
         for package in PACKAGES
     )

@@ -42,7 +42,9 @@ def constructor_arguments(
         constructor: The signature of `layer_class`.
         layer_class: The class.
     """
-    package = layer_class.__module__.partition(".")[0]
+    # A class that was made in R may have no module.
+    module = getattr(layer_class, "__module__", "")
+    package = module.partition(".")[0]
     of_keras = package in REFUSE_MISSING_FOR
     converted: OrderedDict[str, Any] = OrderedDict()
     for name, value in received.items():
