@@ -180,6 +180,7 @@ def _flat(model: keras.Sequential) -> list[keras.layers.Layer]:
 
 def _streamed(layer: keras.layers.Layer) -> tuple[keras.layers.Layer, Any]:
     """A layer, and what streams for it; None if it needs to know one step."""
+    _check_not_overridden(layer)
     if isinstance(layer, Conv1DTranspose):
         layer.initial_state(1)  # refuses what cannot stream
         return layer, layer
@@ -205,6 +206,18 @@ def _streamed(layer: keras.layers.Layer) -> tuple[keras.layers.Layer, Any]:
     if isinstance(layer, (layers.Dense, *STEP_BY_STEP)):
         return layer, None
     raise _refusal(layer, f"nothing is known of a {type(layer).__name__}")
+
+
+def _check_not_overridden(layer: keras.layers.Layer) -> None:
+    """A subclass that computes something else is not its base class."""
+    kind = type(layer)
+    own = ("keras.", "keras_convt.")
+    for name in ("call", "__call__", "convolution_op"):
+        owner = next((c for c in kind.__mro__ if name in vars(c)), None)
+        if owner is not None and not owner.__module__.startswith(own):
+            raise _refusal(
+                layer, f"{owner.__name__} has a `{name}` of its own"
+            )
 
 
 def _refusal(layer: keras.layers.Layer, why: str) -> ValueError:

@@ -274,6 +274,37 @@ def test_what_cannot_stream_is_named(layer, why):
         StreamingModel(model)
 
 
+class Doubled(layers.Conv1D):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+class DoubledTranspose(keras_convt.Conv1DTranspose):
+    def call(self, inputs, mask=None, output_size=None):
+        return 2 * super().call(inputs, mask, output_size)
+
+
+class DoubledDense(layers.Dense):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Doubled(2, 3, padding="causal"),
+        DoubledTranspose(2, 3, padding="causal"),
+        DoubledDense(2),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_subclass_is_not_taken_for_its_base(layer):
+    model = keras.Sequential([keras.Input((8, 4)), layer])
+    why = f"'{layer.name}' cannot stream: {type(layer).__name__} has a `call`"
+    with pytest.raises(ValueError, match=why):
+        StreamingModel(model)
+
+
 def test_only_built_sequentials():
     inputs = keras.Input((8, 4))
     outputs = layers.Conv1D(2, 3, padding="causal")(inputs)
