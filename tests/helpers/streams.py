@@ -23,11 +23,12 @@ def inference():
     return contextlib.nullcontext()
 
 
-def randomize(model, rng, scale=0.3):
-    """Weights that are all different, so that no mistake cancels."""
+def randomize(model, rng):
+    """Weights that are all different, of a size that keeps that of a signal."""
     for weight in model.weights:
-        values = scale * rng.normal(size=weight.shape)
-        if "variance" in weight.path:
+        terms = max(int(np.prod(weight.shape[:-1])), 10)
+        values = 0.5 * terms**-0.5 * rng.normal(size=weight.shape)
+        if "variance" in weight.path or "alpha" in weight.path:
             values = 1 + np.abs(values)
         weight.assign(values.astype("float32"))
     return model
