@@ -1,10 +1,8 @@
 """A model with any layer of Keras is the same when it is upgraded."""
 
 import inspect
-import sys
 
 import keras
-import numpy as np
 import pytest
 from keras import layers
 from keras.ops import convert_to_numpy as numpy
@@ -165,6 +163,7 @@ UNUSABLE = {"Equalization"}
 STRINGS = {"StringLookup", "TextVectorization"}
 # Those that compute with TensorFlow's tables and hashes on every backend.
 TENSORFLOW = {"HashedCrossing", "Hashing", "IntegerLookup"}
+
 
 def classes():
     """The layers of this version of Keras, each by the first of its names."""

@@ -81,7 +81,9 @@ class ModelCopier:
                 self.carry(old, new)
             else:
                 carry_state(old, new, carried)
-            carried.update(id(v) for layer in (old, new) for v in layer.variables)
+            carried.update(
+                id(v) for layer in (old, new) for v in layer.variables
+            )
         # From the outside in, as each takes what is in it along.
         pairs = [(model, copy), *reversed(self.made.values())]
         pairs = [p for p in pairs if isinstance(p[0], keras.layers.Layer)]
@@ -138,17 +140,16 @@ class ModelCopier:
         if type(layer) in self.classes:
             try:
                 return self._from_config(
-                    layer, self.classes[type(layer)], self.config_of(layer)
+                    layer,
+                    self.classes[type(layer)],
+                    _quietly(self.config_of, layer),
                 )
             except ValueError as error:
                 raise ValueError(
                     f"`{self.caller}` cannot replace the layer "
                     f"{layer.name!r}: {error}"
                 ) from error
-        with warnings.catch_warnings():
-            # Keras warns of any lambda in a config. This one is not stored.
-            warnings.filterwarnings("ignore", message=".*lambda")
-            config = layer.get_config()
+        config = _quietly(type(layer).get_config, layer)
         if not isinstance(layer, keras.layers.Layer):
             return self._from_config(layer, type(layer), config)
         before = set(self.made)
@@ -166,29 +167,18 @@ class ModelCopier:
     def _from_config(self, old: Any, new_class: Any, config: Any) -> Any:
         """A layer of a config, with the functions that the old layer has."""
         known = {**_functions_and_classes(old), **self.custom_objects}
-        lambdas = [
-            (name, value)
-            for name, value in vars(old).items()
-            if getattr(value, "__name__", None) == "<lambda>"
-        ]
         options = {}
         if "safe_mode" in inspect.signature(new_class.from_config).parameters:
             # Nothing comes from a file: it is a copy of what is in memory.
             options["safe_mode"] = False
-        for name, value in lambdas:
-            # Marshalled, it would lose its globals.
-            stand_in = f"keras_convt_lambda_{name}"
-            if name in config and _is_lambda(config[name]):
+        for attribute, value in vars(old).items():
+            name = attribute.lstrip("_")
+            if getattr(value, "__name__", None) == "<lambda>":
+                # Marshalled, it would lose its globals.
+                stand_in = f"keras_convt_lambda_{name}"
                 known[stand_in] = value
-                config = {
-                    **config,
-                    name: {
-                        "module": "builtins",
-                        "class_name": "function",
-                        "config": stand_in,
-                        "registered_name": stand_in,
-                    },
-                }
+                if config.get(name) is not None:
+                    config = {**config, name: _function_config(stand_in)}
         known[STAND_IN] = self._stand_in()
         with keras.saving.custom_object_scope(known):
             return new_class.from_config(config, **options)
@@ -255,6 +245,13 @@ class ModelCopier:
                 )
 
 
+def _quietly(config_of: Callable[[Any], Any], layer: Any) -> Any:
+    """A config, without Keras's warning of any lambda: none is stored."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*lambda")
+        return config_of(layer)
+
+
 def _describes(config: dict[str, Any], layer: Any) -> bool:
     """Whether a serialized config is that of a layer."""
     return (
@@ -284,8 +281,14 @@ def _functions_and_classes(layer: Any) -> dict[str, Any]:
     return found
 
 
-def _is_lambda(config: Any) -> bool:
-    return isinstance(config, dict) and config.get("class_name") == "__lambda__"
+def _function_config(name: str) -> dict[str, Any]:
+    """How Keras serializes a function of this name."""
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": name,
+    }
 
 
 def _arguments(model_class: Any) -> list[str]:
