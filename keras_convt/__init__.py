@@ -38,6 +38,7 @@ from keras_convt.r.compose import (
     layer_separable_conv_2d_transpose,
 )
 from keras_convt.streaming import StreamingModel
+from keras_convt.weight_normalization import WeightNormalization
 
 __all__ = [
     "Conv1DTranspose",
@@ -48,6 +49,7 @@ __all__ = [
     "SeparableConv1DTranspose",
     "SeparableConv2DTranspose",
     "StreamingModel",
+    "WeightNormalization",
     "__version__",
     "adjoint",
     "create_layer_wrapper",
