@@ -92,8 +92,8 @@ class WeightNormalization(layers.Wrapper):
             )
         super().__init__(layer, **kwargs)
         if not self.trainable:
-            # Of the layer too, as where it is set later.
-            self.trainable = False
+            # As `wrapper.trainable = False` does later.
+            layer.trainable = False
         rank = 2
         if not isinstance(layer, layers.Dense):
             rank += len(layer.kernel_size)
