@@ -239,7 +239,7 @@ class WeightNormalization(layers.Wrapper):
         a kernel as an argument nor track an attribute without consequences.
         """
         v, kernel = self.v, self.kernel
-        attributes = vars(self.layer)
+        attributes = self.layer.__dict__
         names = [name for name, value in attributes.items() if value is v]
         try:
             for name in names:

@@ -283,7 +283,7 @@ def _weight_norm(module: Any) -> tuple[Any, Any] | None:
     if hasattr(module, "weight_g") and hasattr(module, "weight_v"):
         return module.weight_g, module.weight_v
     normalized = getattr(module, "parametrizations", None)
-    weight = getattr(normalized, "weight", None)
+    weight: Any = getattr(normalized, "weight", None)
     if hasattr(weight, "original0") and hasattr(weight, "original1"):
         return weight.original0, weight.original1
     return None
