@@ -39,6 +39,7 @@ from keras_convt.r.compose import (
 )
 from keras_convt.r.signatures import suggestion as _suggestion
 from keras_convt.streaming import StreamingModel
+from keras_convt.weight_normalization import WeightNormalization
 
 __all__ = [
     "Conv1DTranspose",
@@ -49,6 +50,7 @@ __all__ = [
     "SeparableConv1DTranspose",
     "SeparableConv2DTranspose",
     "StreamingModel",
+    "WeightNormalization",
     "__version__",
     "adjoint",
     "create_layer_wrapper",
