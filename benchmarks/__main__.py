@@ -39,6 +39,9 @@ def measure(mode: str, chosen: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "benchmarks.worker", "--mode", mode]
     command += ["--set", chosen.set, "--shapes", chosen.shapes]
     command += ["--seconds", str(chosen.seconds), "--seed", str(chosen.seed)]
+    command += ["--cpu-time"] if chosen.cpu_time else []
+    command += ["--data-format", chosen.data_format]
+    command += ["--dtype-policy", chosen.dtype_policy]
     command += ["--quick"] if chosen.quick else []
     command += ["--resume"] if chosen.resume else []
     variables = {**os.environ, "KERAS_BACKEND": MODES[mode]}
