@@ -24,7 +24,7 @@ def main() -> int:
     )
     options(parser)
     chosen = parser.parse_args()
-    folder = environment.RESULTS / ("quick" if chosen.quick else "")
+    folder = environment.results(chosen.quick)
     failed = False
     for mode in [] if chosen.report else chosen.modes:
         if importlib.util.find_spec(MODES[mode]) is None:

@@ -144,5 +144,12 @@ def _start(
     return parameters, apply
 
 
+def channels_last(array: np.ndarray) -> np.ndarray:
+    """From Keras's configured data format to channels_last."""
+    if keras.config.image_data_format() == "channels_first":
+        return np.moveaxis(array, 1, -1)
+    return array
+
+
 def channels_first(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(array, -1, 1))

@@ -197,6 +197,8 @@ def measure_contenders(
     groups: int = 1,
 ) -> list[dict[str, Any]]:
     """One row for each kind and contender."""
+    from benchmarks.contenders import channels_last
+
     rows = []
     for kind in KINDS:
         calls: dict[str, Call] = {}
@@ -214,6 +216,7 @@ def measure_contenders(
             call, result, spent = first_call(prepare)
             if not reference:
                 reference = in_keras_layout(result, groups)
+                reference[:2] = map(channels_last, reference[:2])
             agree(contender, result, reference)
             calls[contender.name] = call
             first_seconds[contender.name] = spent
@@ -336,7 +339,7 @@ def summary(
 
 
 def results_path(chosen: argparse.Namespace, backend: Any) -> Path:
-    folder = environment.RESULTS / ("quick" if chosen.quick else "")
+    folder = environment.results(chosen.quick)
     suffix = "" if backend.device() == "cpu" else f"-{backend.device()}"
     return folder / f"{chosen.mode}{suffix}.json"
 
