@@ -38,6 +38,7 @@ from keras_convt.r.compose import (
     layer_separable_conv_2d_transpose,
 )
 from keras_convt.streaming import StreamingModel
+from keras_convt.tuning import tune
 
 __all__ = [
     "Conv1DTranspose",
@@ -68,6 +69,7 @@ __all__ = [
     "load_torch_weights",
     "ops",
     "plot_connectivity",
+    "tune",
     "upgrade_model",
 ]
 
