@@ -61,7 +61,9 @@ class Tuning(tuple[TunedLayer, ...]):
         rows = [
             (row.name, row.before, row.after, f"{row.gain:.2f}") for row in self
         ]
-        widths = [max(map(len, column)) for column in zip(head, *rows)]
+        widths = [
+            max(map(len, column)) for column in zip(head, *rows, strict=True)
+        ]
         return "\n".join(
             "  ".join(
                 cell.ljust(width)
