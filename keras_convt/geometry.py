@@ -192,3 +192,38 @@ def check_output_size(axis: Axis, steps: int, size: int, number: int) -> None:
             f"dilation_rate={axis.dilation_rate}, padding={axis.padding!r} "
             f"has so many. Received: output_size={size}."
         )
+
+
+def padding_and_output_padding(
+    crops: tuple[Crop, ...],
+    strides: tuple[int, ...],
+    dilation_rate: tuple[int, ...],
+    crop_later: bool = False,
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[Crop, ...]]:
+    """Crops as PyTorch's `padding` and `output_padding`, and what remains.
+
+    PyTorch crops `padding` on both sides and puts `output_padding`, less than
+    the stride or the dilation rate, back on the right. If `crop_later`,
+    nothing is cropped that way, and everything remains.
+    """
+    padding, output_padding, remaining = [], [], []
+    for s, d, (left, right) in zip(strides, dilation_rate, crops, strict=True):
+        most = max(s, d) - 1
+        # A window that goes past the end may have none of the samples left
+        # by a crop on both sides.
+        both = min(left, right + most) if right >= 0 and not crop_later else 0
+        back = min(max(both - right, 0), most)
+        padding.append(both)
+        output_padding.append(back)
+        remaining.append((left - both, right - both + back))
+    return tuple(padding), tuple(output_padding), tuple(remaining)
+
+
+def window_within_kernel(
+    steps: Sequence[int], strides: tuple[int, ...], crops: tuple[Crop, ...]
+) -> bool:
+    """Whether a window is no larger than its kernel on some axis."""
+    return any(
+        (n - 1) * s <= left + right
+        for n, s, (left, right) in zip(steps, strides, crops, strict=True)
+    )

@@ -8,8 +8,8 @@ from keras_convt import arguments
 from keras_convt.layers import keras_objects
 from keras_convt.layers.base import BaseTranspose
 from keras_convt.layers.setting import Setting
+from keras_convt.ops.backend import backend
 from keras_convt.ops.core import transposed_convolution
-from keras_convt.ops.primitives import matmul
 from keras_convt.ops.window import to_channels_first, to_channels_last
 from keras_convt.types import (
     Config,
@@ -179,7 +179,7 @@ class BaseSeparableConvTranspose(BaseTranspose):
         )
         if self.data_format == "channels_first":
             depthwise = to_channels_last(depthwise)
-        outputs = matmul(
+        outputs = backend.matmul(
             depthwise,
             ops.reshape(self.pointwise_kernel, (-1, self.filters)),
         )
