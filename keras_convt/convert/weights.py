@@ -13,6 +13,7 @@ from keras import layers
 
 from keras_convt.convert import layouts
 from keras_convt.geometry import channel_axis
+from keras_convt.layers import BY_RANK as TRANSPOSED
 
 PLAIN = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
 
