@@ -13,7 +13,6 @@ from keras import layers
 
 from keras_convt.convert import layouts
 from keras_convt.geometry import channel_axis
-from keras_convt.layers import BY_RANK as TRANSPOSED
 
 PLAIN = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
 
@@ -54,7 +53,7 @@ def built_layer(
     Args:
         kernel: The kernel, as Keras has it.
         bias: The bias, or None.
-        classes: `TRANSPOSED` or `PLAIN`.
+        classes: `keras_convt.layers.BY_RANK` or `PLAIN`.
         **arguments: Of the layer, except its kernel size.
     """
     rank = kernel.ndim - 2
