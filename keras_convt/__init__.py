@@ -37,7 +37,9 @@ from keras_convt.r.compose import (
     layer_separable_conv_1d_transpose,
     layer_separable_conv_2d_transpose,
 )
+from keras_convt.r.signatures import suggestion as _suggestion
 from keras_convt.streaming import StreamingModel
+from keras_convt.tuning import tune
 from keras_convt.weight_normalization import WeightNormalization
 
 __all__ = [
@@ -70,14 +72,21 @@ __all__ = [
     "load_torch_weights",
     "ops",
     "plot_connectivity",
+    "tune",
     "upgrade_model",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """A composer of a layer of Keras, `layer_dense` for one."""
+    """A composer of a layer of Keras: `layer_dense` and its like."""
+    if not _r_names.is_r_name(name):
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}."
+            f"{_suggestion(name, __all__)}"
+        )
     return _r_names.get(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_r_names.names()})
+    # R lists and completes the names that it finds here.
+    return sorted({*__all__, *_r_names.names()})

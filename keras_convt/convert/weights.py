@@ -13,13 +13,9 @@ from keras import layers
 
 from keras_convt.convert import layouts
 from keras_convt.geometry import channel_axis
-from keras_convt.layers import (
-    Conv1DTranspose,
-    Conv2DTranspose,
-    Conv3DTranspose,
-)
+from keras_convt.layers import BY_RANK
 
-TRANSPOSED = {1: Conv1DTranspose, 2: Conv2DTranspose, 3: Conv3DTranspose}
+TRANSPOSED = BY_RANK
 PLAIN = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
 
 

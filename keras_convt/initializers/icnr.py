@@ -24,7 +24,7 @@ class ICNR(keras.initializers.Initializer):
     Args:
         initializer: Initializer that one value for each stride of taps is
             drawn with. `None` is `"glorot_uniform"`.
-        strides: int for every axis, or a sequence of one int an axis: those
+        strides: int for every axis, or a sequence of one int per axis: those
             of the layer.
 
     Returns:
@@ -69,6 +69,12 @@ class ICNR(keras.initializers.Initializer):
         for axis, stride in enumerate(strides):
             kernel = ops.repeat(kernel, stride, axis=axis)
         return kernel[tuple(slice(k) for k in kernel_size)]
+
+    def __repr__(self) -> str:
+        drawn = getattr(
+            self.initializer, "__name__", type(self.initializer).__name__
+        )
+        return f"ICNR(initializer={drawn}, strides={self.strides})"
 
     def check_strides(self, strides: tuple[int, ...]) -> None:
         """Refuse a layer with other strides. A layer calls it when built."""
