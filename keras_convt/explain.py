@@ -6,13 +6,15 @@ from keras_convt import geometry
 from keras_convt.arguments import sizes
 from keras_convt.geometry import Axis
 from keras_convt.layers.base import BaseTranspose
+from keras_convt.streaming import StreamingModel
 
 
-def explain(layer: BaseTranspose, steps: Any = 6) -> str:
-    """Say how long a layer's output is, and why.
+def explain(layer: BaseTranspose | StreamingModel, steps: Any = 6) -> str:
+    """Say how long a layer's output is, and why; or what a stream remembers.
 
     Args:
-        layer: A `keras_convt` transposed convolution layer, built or not.
+        layer: A `keras_convt` transposed convolution layer, built or not, or
+            a `keras_convt.StreamingModel`: then a table of its stages.
         steps: int, or one an axis: the steps of the input. Defaults to `6`.
 
     Returns:
@@ -34,6 +36,8 @@ def explain(layer: BaseTranspose, steps: Any = 6) -> str:
       output_size    11 to 12 (they too have 6 steps after the convolution)
       contributions  1 or 2 to each step: uneven, a checkerboard may show
     """
+    if isinstance(layer, StreamingModel):
+        return layer.explain()
     check_layer(layer)
     lengths = sizes(steps, layer.rank, "steps")
     parts = []
