@@ -21,8 +21,6 @@ import numpy as np
 from keras import layers, ops
 
 import keras_convt
-from keras_convt import from_torch
-from keras_convt.streaming import StreamingModel
 
 FRAMES = 40
 
@@ -60,7 +58,7 @@ def hifi_gan(module):
     x = convolution(module.conv_pre)(frames)
     for n, upsampler in enumerate(module.upsampler):
         x = ops.leaky_relu(x, config.leaky_relu_slope)
-        x = from_torch(upsampler, "channels_last")(x)
+        x = keras_convt.from_torch(upsampler, "channels_last")(x)
         blocks = module.resblocks[n * module.num_kernels :][
             : module.num_kernels
         ]
@@ -120,7 +118,7 @@ def stream():
     mel = np.random.default_rng(1).normal(size=(1, FRAMES, 80))
     mel = mel.astype("float32")
     at_once = model.predict(mel, verbose=0)
-    live = StreamingModel(model)
+    live = keras_convt.StreamingModel(model)
     state = live.initial_state(batch_size=1)
     pieces = []
     start = time.perf_counter()

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from keras_convt.ops.backend import backend
 from keras_convt.r.compose import composer, snake_case
 from keras_convt.r.signatures import suggestion
 
@@ -115,7 +116,7 @@ def get(name: str) -> Callable[..., Any]:
             f"module 'keras_convt' has no {name!r} here: "
             f"keras.layers.{layer_class.__name__} needs the backend "
             f"{' or '.join(BACKENDS[layer_class.__name__])}. Active is "
-            f"{keras.backend.backend()}."
+            f"{backend.name}."
         )
     return composer_of(name, layer_class)
 
@@ -155,8 +156,7 @@ def _is_alias(attribute: str, layer_class: type) -> bool:
 
 
 def _works_here(layer_class: type) -> bool:
-    backend = keras.backend.backend()
-    return backend in BACKENDS.get(layer_class.__name__, (backend,))
+    return backend.name in BACKENDS.get(layer_class.__name__, (backend.name,))
 
 
 def _taking_tensors_one_by_one(
