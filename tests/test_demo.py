@@ -175,6 +175,11 @@ def test_a_short_run(tmp_path, capsys):
         assert name in printed
         assert isinstance(difference, float), difference
         assert difference < 1e-4
+    streamed = numbers["streamed"]
+    assert streamed["difference"] < 1e-5
+    assert f"{streamed['difference']:.1e}" in printed
+    # Two Conv1D of 5 taps and one on the fine signal look ahead.
+    assert 0 < streamed["samples_late"] < 64
     alone = len(numbers["backends"]) == 1
     assert ("No other is installed" in printed) == alone
 
