@@ -193,7 +193,7 @@ def _crop_formulas(axis: Axis, name: str) -> tuple[str, str]:
 def _sizes(least: int, most: int, n: int) -> str:
     steps = f"{n} step{'' if n == 1 else 's'} after the convolution"
     if least == most:
-        return f"{least} (that alone has {steps})"
+        return f"{least} (only that has {steps})"
     return f"{least} to {most} (they too have {steps})"
 
 
