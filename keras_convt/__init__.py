@@ -37,6 +37,7 @@ from keras_convt.r.compose import (
     layer_separable_conv_1d_transpose,
     layer_separable_conv_2d_transpose,
 )
+from keras_convt.r.signatures import suggestion as _suggestion
 from keras_convt.streaming import StreamingModel
 
 __all__ = [
@@ -73,9 +74,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A composer of a layer of Keras, `layer_dense` for one."""
+    """A composer of a layer of Keras: `layer_dense` and its like."""
+    if not _r_names.is_r_name(name):
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}."
+            f"{_suggestion(name, __all__)}"
+        )
     return _r_names.get(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_r_names.names()})
+    # R lists and completes the names that it finds here.
+    return sorted({*__all__, *_r_names.names()})

@@ -23,7 +23,7 @@ class ICNR(keras.initializers.Initializer):
     Args:
         initializer: Initializer that one value for each stride of taps is
             drawn with. `None` is `"glorot_uniform"`.
-        strides: int for every axis, or a sequence of one int an axis: those
+        strides: int for every axis, or a sequence of one int per axis: those
             of the layer.
 
     Returns:
@@ -70,6 +70,12 @@ class ICNR(keras.initializers.Initializer):
         for axis, stride in enumerate(strides):
             kernel = ops.repeat(kernel, stride, axis=axis)
         return kernel[tuple(slice(k) for k in kernel_size)]
+
+    def __repr__(self) -> str:
+        drawn = getattr(
+            self.initializer, "__name__", type(self.initializer).__name__
+        )
+        return f"ICNR(initializer={drawn}, strides={self.strides})"
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -211,14 +211,19 @@ def _built_in_config(layer: Any) -> dict[str, Any]:
             "`dtype` must not be quantised. Received: "
             f"dtype={layer.dtype_policy.name!r}."
         )
-    for name in ("lora_rank", "lora_alpha", "quantization_config"):
+    for name in (
+        "lora_rank",
+        "lora_alpha",
+        "quantization_config",
+        "implementation",
+    ):
         config.pop(name, None)
     if layer.padding not in ("valid", "same"):
         raise ValueError(
             '`padding` must be "valid" or "same". '
             f"Received: padding={layer.padding!r}."
         )
-    if config.pop("groups") != 1:
+    if layer.groups != 1:
         raise ValueError(
             f"`groups` must be 1. Received: groups={layer.groups}."
         )

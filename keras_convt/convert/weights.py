@@ -11,14 +11,8 @@ import keras
 import numpy as np
 
 from keras_convt.geometry import channel_axis
-from keras_convt.layers import (
-    Conv1DTranspose,
-    Conv2DTranspose,
-    Conv3DTranspose,
-)
+from keras_convt.layers import BY_RANK as LAYERS
 from keras_convt.layers.base import BaseTranspose
-
-LAYERS = {1: Conv1DTranspose, 2: Conv2DTranspose, 3: Conv3DTranspose}
 
 
 def refuse_strides_with_dilation(
