@@ -39,6 +39,8 @@ from keras_convt.r.compose import (
 )
 from keras_convt.r.signatures import suggestion as _suggestion
 from keras_convt.streaming import StreamingModel
+from keras_convt.tuning import tune
+from keras_convt.weight_normalization import WeightNormalization
 
 __all__ = [
     "Conv1DTranspose",
@@ -49,6 +51,7 @@ __all__ = [
     "SeparableConv1DTranspose",
     "SeparableConv2DTranspose",
     "StreamingModel",
+    "WeightNormalization",
     "__version__",
     "adjoint",
     "create_layer_wrapper",
@@ -69,6 +72,7 @@ __all__ = [
     "load_torch_weights",
     "ops",
     "plot_connectivity",
+    "tune",
     "upgrade_model",
 ]
 

@@ -183,7 +183,7 @@ def test_refused_weights(rng):
 
 def test_refused_torch_modules(rng):
     with pytest.raises(TypeError, match=r"ConvTranspose1d, 2d or 3d"):
-        from_torch(SimpleNamespace(transposed=False, output_padding=(0,)))
+        from_torch(SimpleNamespace(transposed=True, output_padding=(0,)))
     with pytest.raises(TypeError, match=r"ConvTranspose1d, 2d or 3d"):
         from_torch(keras_convt.Conv1DTranspose(2, 2))
     with pytest.raises(ValueError, match=r"stride > 1 together with dilation"):

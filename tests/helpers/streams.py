@@ -2,7 +2,6 @@
 
 import contextlib
 
-import keras
 import numpy as np
 from gradients import BACKEND
 from keras import ops

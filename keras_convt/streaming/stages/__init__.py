@@ -9,8 +9,8 @@ from keras import layers
 from keras_convt.streaming.graph import Node
 from keras_convt.streaming.signal import Signal
 from keras_convt.streaming.stages import (
-    recurrent,
     rearrange,
+    recurrent,
     step_by_step,
     transposed,
     window,
@@ -33,13 +33,30 @@ STAGES: dict[type, Any] = {
 
 # What a subclass may have of its own and still compute what its base does.
 HARMLESS = frozenset(
-    """
-    __annotations__ __dict__ __doc__ __firstlineno__ __init__ __module__
-    __new__ __orig_bases__ __parameters__ __qualname__ __slots__
-    __static_attributes__ __weakref__ build compute_output_shape
-    compute_output_spec from_config get_config kernel rank
-    load_own_variables save_own_variables
-    """.split()
+    [
+        "__annotations__",
+        "__dict__",
+        "__doc__",
+        "__firstlineno__",
+        "__init__",
+        "__module__",
+        "__new__",
+        "__orig_bases__",
+        "__parameters__",
+        "__qualname__",
+        "__slots__",
+        "__static_attributes__",
+        "__weakref__",
+        "build",
+        "compute_output_shape",
+        "compute_output_spec",
+        "from_config",
+        "get_config",
+        "kernel",
+        "rank",
+        "load_own_variables",
+        "save_own_variables",
+    ]
 )
 
 WINDOW = (

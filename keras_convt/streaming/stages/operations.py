@@ -19,32 +19,157 @@ from keras_convt.streaming.stages.transposed import TransposedOperation
 from keras_convt.streaming.stages.window import Slice
 
 ELEMENTWISE = frozenset(
-    """
-    Abs Absolute Add Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctan2
-    Arctanh BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast Cbrt Ceil Celu Clip
-    Conj Conjugate Copy Cos Cosh Deg2rad Divide DivideNoNan Elu Equal Erf
-    Erfinv Exp Exp2 Expm1 Floor FloorDivide Fmax Fmin Fmod Gelu Greater
-    GreaterEqual HardShrink HardSigmoid HardSilu HardTanh Heaviside Hypot Imag
-    Isclose Isfinite Isinf Isnan LeakyRelu Less LessEqual Log Log10 Log1p Log2
-    LogSigmoid Logaddexp Logaddexp2 LogicalAnd LogicalNot LogicalOr LogicalXor
-    Maximum Minimum Mod Multiply NanToNum Negative NotEqual OnesLike Positive
-    Power Real Reciprocal Relu Relu6 Remainder Round Rsqrt SaturateCast Select
-    Selu Sigmoid Sign Signbit Silu Sin Sinc Sinh SoftShrink Softplus Softsign
-    SparsePlus Sqrt Square Squareplus StopGradient Subtract Tan Tanh
-    TanhShrink Threshold TrueDivide Trunc Where ZerosLike
-    """.split()
+    [
+        "Abs",
+        "Absolute",
+        "Add",
+        "Angle",
+        "Arccos",
+        "Arccosh",
+        "Arcsin",
+        "Arcsinh",
+        "Arctan",
+        "Arctan2",
+        "Arctanh",
+        "BitwiseAnd",
+        "BitwiseNot",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Cast",
+        "Cbrt",
+        "Ceil",
+        "Celu",
+        "Clip",
+        "Conj",
+        "Conjugate",
+        "Copy",
+        "Cos",
+        "Cosh",
+        "Deg2rad",
+        "Divide",
+        "DivideNoNan",
+        "Elu",
+        "Equal",
+        "Erf",
+        "Erfinv",
+        "Exp",
+        "Exp2",
+        "Expm1",
+        "Floor",
+        "FloorDivide",
+        "Fmax",
+        "Fmin",
+        "Fmod",
+        "Gelu",
+        "Greater",
+        "GreaterEqual",
+        "HardShrink",
+        "HardSigmoid",
+        "HardSilu",
+        "HardTanh",
+        "Heaviside",
+        "Hypot",
+        "Imag",
+        "Isclose",
+        "Isfinite",
+        "Isinf",
+        "Isnan",
+        "LeakyRelu",
+        "Less",
+        "LessEqual",
+        "Log",
+        "Log10",
+        "Log1p",
+        "Log2",
+        "LogSigmoid",
+        "Logaddexp",
+        "Logaddexp2",
+        "LogicalAnd",
+        "LogicalNot",
+        "LogicalOr",
+        "LogicalXor",
+        "Maximum",
+        "Minimum",
+        "Mod",
+        "Multiply",
+        "NanToNum",
+        "Negative",
+        "NotEqual",
+        "OnesLike",
+        "Positive",
+        "Power",
+        "Real",
+        "Reciprocal",
+        "Relu",
+        "Relu6",
+        "Remainder",
+        "Round",
+        "Rsqrt",
+        "SaturateCast",
+        "Select",
+        "Selu",
+        "Sigmoid",
+        "Sign",
+        "Signbit",
+        "Silu",
+        "Sin",
+        "Sinc",
+        "Sinh",
+        "SoftShrink",
+        "Softplus",
+        "Softsign",
+        "SparsePlus",
+        "Sqrt",
+        "Square",
+        "Squareplus",
+        "StopGradient",
+        "Subtract",
+        "Tan",
+        "Tanh",
+        "TanhShrink",
+        "Threshold",
+        "TrueDivide",
+        "Trunc",
+        "Where",
+        "ZerosLike",
+    ]
 )
 REDUCTIONS = frozenset(
-    """
-    All Any Argmax Argmin CountNonzero Logsumexp Max Mean Median Min Norm Prod
-    Std Sum Var
-    """.split()
+    [
+        "All",
+        "Any",
+        "Argmax",
+        "Argmin",
+        "CountNonzero",
+        "Logsumexp",
+        "Max",
+        "Mean",
+        "Median",
+        "Min",
+        "Norm",
+        "Prod",
+        "Std",
+        "Sum",
+        "Var",
+    ]
 )
 ALONG_AN_AXIS = frozenset(
-    """
-    Concatenate CumSum Cumprod Cumsum Diff Flip Glu LogSoftmax Normalize
-    Roll Softmax Sort Sparsemax Split
-    """.split()
+    [
+        "Concatenate",
+        "CumSum",
+        "Cumprod",
+        "Cumsum",
+        "Diff",
+        "Flip",
+        "Glu",
+        "LogSoftmax",
+        "Normalize",
+        "Roll",
+        "Softmax",
+        "Sort",
+        "Sparsemax",
+        "Split",
+    ]
 )
 
 
