@@ -251,6 +251,7 @@ def transposed_convolution(
         if known
         else tuple((0, min(axis.crop[1], 0) - axis.stride) for axis in axes),
     )
+    outputs = backend.in_memory_format_of(inputs, outputs)
     if requested is not None and not known:
         outputs = cut(outputs, tuple(left for left, _ in crops), requested)
         outputs = outputs if bias is None else ops.add(outputs, bias)

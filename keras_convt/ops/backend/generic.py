@@ -106,6 +106,14 @@ class Backend:
         outputs = self.crop(outputs, crops)
         return outputs if bias is None else ops.add(outputs, bias)
 
+    def in_memory_format_of(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """`outputs`, in memory as what comes next in a network wants them.
+
+        That is most often how `inputs` came. Both are channels_last; what a
+        backend may do is to copy `outputs` in another order of the memory.
+        """
+        return outputs
+
     def own_padding(
         self, borders: Sequence[tuple[int, int]], reach: Sequence[int]
     ) -> Sizes:
