@@ -25,6 +25,9 @@ LARGE_KERNEL = 256
 # Groups from which a loop over them makes graphs too large.
 MANY_GROUPS = 32
 
+# Terms that make graphs too large.
+MANY_TERMS = 64
+
 # Passes over the outputs that cost as much as what they save.
 MANY_SHIFTS = 8
 
@@ -74,6 +77,9 @@ class TensorFlow(Backend):
         # What TensorFlow calls SAME is a window that its kernels compute
         # without the rest. It is asked for where that is the window wanted.
         same = crops == _tensorflow_same(kernel_size, strides)
+        if len(strides) == 3 and not _within_xla():
+            # LiteRT's window of volumes is another one (2.3.0).
+            same = False
         steps = [
             n * s if same else (n - 1) * s + k
             for n, s, k in zip(shape[1:-1], strides, kernel_size, strict=True)
@@ -99,7 +105,8 @@ class TensorFlow(Backend):
         outputs = transposed(inputs, kernel)
         if not same:
             outputs = self.crop(outputs, crops)
-        return outputs if bias is None else outputs + bias
+        # Not `+`, which tf2onnx does not take into its ConvTranspose (1.17).
+        return outputs if bias is None else tf.nn.bias_add(outputs, bias)
 
     def ranked(self, problem: Problem) -> list[Choice]:
         xla = problem.context.engine == "xla"
@@ -117,7 +124,10 @@ class TensorFlow(Backend):
 def _graph(problem: Problem) -> list[Choice]:
     """One group, eagerly or in a graph that XLA does not compile."""
     if problem.unit_strides and problem.dilated:
-        # It has no dilated transposed convolution on a CPU.
+        # It has no dilated transposed convolution on a CPU, and neither it
+        # nor LiteRT has a dilated convolution of volumes.
+        if problem.rank == 3:
+            return [Choice("overlap_add", "stride 1, a dilated volume")]
         return [Choice("convolution", "stride 1, dilated")]
     if (
         problem.positions is not None
@@ -142,10 +152,11 @@ def _depthwise(problem: Problem, xla: bool) -> list[Choice]:
     if not xla and not problem.dilated:
         # 60 / 50 times a loop over groups; shift-multiply-add 60 / 25.
         return [Choice("overlap_add_by_chunk", "depthwise")]
-    if problem.shifts <= MANY_SHIFTS:
+    if problem.shifts <= (MANY_SHIFTS if xla else MANY_TERMS):
+        # TensorFlow has convolutions with groups on a CPU by XLA alone, a
+        # call that other runtimes do not know.
         return [Choice("shift_multiply_add", "depthwise, few shifts")]
-    if problem.unit_strides and problem.dilated:
-        # Overlap-add multiplies by the zeros of a dilated kernel.
+    if xla and problem.unit_strides and problem.dilated:
         return [Choice("convolution", "depthwise, stride 1, dilated")]
     return [Choice("overlap_add", "depthwise, many shifts")]
 
