@@ -1,14 +1,10 @@
 """Layers to export: a sample in which every pair of arguments meets."""
 
 import itertools
-import math
-import os
 import random
 from dataclasses import dataclass, fields
 
-import keras
 import reference
-from keras import layers
 
 import keras_convt
 
@@ -101,11 +97,6 @@ class Case:
         """Kernel size, strides and dilation rate, one number an axis."""
         first, others = SIZES[self.sizes]
         return tuple(zip(first, *(others,) * (self.rank - 1), strict=True))
-
-    @property
-    def axes_of_steps(self):
-        first = 2 if self.data_format == "channels_first" else 1
-        return tuple(range(first, first + self.rank))
 
     def output_steps(self, steps):
         kernel_size, strides, dilation_rate = self.geometry

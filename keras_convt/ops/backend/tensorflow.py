@@ -25,9 +25,6 @@ LARGE_KERNEL = 256
 # Groups from which a loop over them makes graphs too large.
 MANY_GROUPS = 32
 
-# Terms that make graphs too large.
-MANY_TERMS = 64
-
 # Passes over the outputs that cost as much as what they save.
 MANY_SHIFTS = 8
 
@@ -149,14 +146,14 @@ def _graph(problem: Problem) -> list[Choice]:
 
 def _depthwise(problem: Problem, xla: bool) -> list[Choice]:
     """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
-    if not xla and not problem.dilated:
-        # 60 / 50 times a loop over groups; shift-multiply-add 60 / 25.
+    if not xla:
+        # 60 / 50 times a loop over groups; shift-multiply-add 60 / 25. Neither
+        # is a convolution with groups, which TensorFlow has on a CPU by XLA
+        # alone, in a call that other runtimes do not know.
         return [Choice("overlap_add_by_chunk", "depthwise")]
-    if problem.shifts <= (MANY_SHIFTS if xla else MANY_TERMS):
-        # TensorFlow has convolutions with groups on a CPU by XLA alone, a
-        # call that other runtimes do not know.
+    if problem.shifts <= MANY_SHIFTS:
         return [Choice("shift_multiply_add", "depthwise, few shifts")]
-    if xla and problem.unit_strides and problem.dilated:
+    if problem.unit_strides and problem.dilated:
         return [Choice("convolution", "depthwise, stride 1, dilated")]
     return [Choice("overlap_add", "depthwise, many shifts")]
 

@@ -360,9 +360,7 @@ def _onednn_conv_transpose(
             # precision, and of one filter at one step read out of bounds. At
             # stride 1 its error is that of one long sum.
             inputs = _copied(inputs)
-    outputs = _function(inputs.ndim)(
-        inputs, kernel, groups=groups, **arguments
-    )
+    outputs = _function(inputs.ndim)(inputs, kernel, groups=groups, **arguments)
     return outputs.squeeze(2) if as_image else outputs
 
 
