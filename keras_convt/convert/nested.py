@@ -1,6 +1,6 @@
 """Which layers a layer has, and which of them are graphs of layers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -32,6 +32,18 @@ def owned(layer: Any) -> Iterator[tuple[Any, Any]]:
                 yield value, owner
 
 
-def values(owner: Any) -> list[Any]:
-    """What the attributes of an object are, or hold."""
-    return list(keras.tree.flatten(list(vars(owner).values())))
+def values(owner: Any) -> Iterator[Any]:
+    """What the attributes of an object are, or hold at any depth."""
+    yield from _leaves(vars(owner))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    # Not `keras.tree.flatten`, which sorts the keys of a dict. Those that
+    # Keras keeps in a model may be layers, which have no order.
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value

@@ -13,7 +13,9 @@ from keras import layers
 
 from keras_convt.convert import layouts
 from keras_convt.geometry import channel_axis
+from keras_convt.layers import BY_RANK
 
+TRANSPOSED = BY_RANK
 PLAIN = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
 
 

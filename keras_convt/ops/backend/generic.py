@@ -99,12 +99,37 @@ class Backend:
                 outputs = outputs[(slice(None),) * axis + (span,)]
         return outputs
 
+    def window(
+        self, outputs: Tensor, lefts: Sequence[Size], lengths: Sequence[Size]
+    ) -> Tensor:
+        """Cut a window out whose place is known only when the graph runs.
+
+        Args:
+            outputs: Tensor of shape `(batch, *steps, channels)`, in which the
+                window is.
+            lefts: Samples before the window, one for each axis.
+            lengths: Samples of the window, likewise.
+        """
+        spatial = (
+            slice(left, left + length)
+            for left, length in zip(lefts, lengths, strict=True)
+        )
+        return outputs[(slice(None), *spatial)]
+
     def finish(
         self, outputs: Tensor, crops: Crops, bias: Tensor | None
     ) -> Tensor:
         """Crop `outputs`, then add the bias of shape `(filters,)`."""
         outputs = self.crop(outputs, crops)
         return outputs if bias is None else ops.add(outputs, bias)
+
+    def in_memory_format_of(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """`outputs`, in memory as what comes next in a network wants them.
+
+        That is most often how `inputs` came. Both are channels_last; what a
+        backend may do is to copy `outputs` in another order of the memory.
+        """
+        return outputs
 
     def own_padding(
         self, borders: Sequence[tuple[int, int]], reach: Sequence[int]
