@@ -9,6 +9,7 @@ from keras_convt._version import __version__
 from keras_convt.adjoint import adjoint
 from keras_convt.convert.equinox import from_equinox
 from keras_convt.convert.flax import from_flax
+from keras_convt.convert.fold import fold_weight_normalization
 from keras_convt.convert.torch import (
     fold_weight_norm,
     from_torch,
@@ -58,6 +59,7 @@ __all__ = [
     "downgrade_model",
     "explain",
     "fold_weight_norm",
+    "fold_weight_normalization",
     "from_equinox",
     "from_flax",
     "from_torch",

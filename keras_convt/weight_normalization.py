@@ -163,18 +163,8 @@ class WeightNormalization(layers.Wrapper):
     def remove(self) -> Any:
         """The layer without normalization, with the kernel that it has now.
 
-        A new layer. For all of a model:
-
-        ```python
-        folded = keras.models.clone_model(
-            model,
-            clone_function=lambda layer: (
-                layer.remove()
-                if isinstance(layer, keras_convt.WeightNormalization)
-                else layer
-            ),
-        )
-        ```
+        A new layer. `keras_convt.fold_weight_normalization` does it in all
+        of a model.
 
         Returns:
             A built layer, of the class, name and config of the layer.

@@ -235,6 +235,14 @@ def test_the_dtype_is_keras_own(rng):
     assert layer.kernel.dtype == "float16"
 
 
+def test_the_implementation(rng):
+    made = module(rng, 6, 6, (5,), transposed=True, stride=(2,))
+    layer = from_torch(made, implementation="native")
+    assert layer.implementation == "native"
+    with pytest.raises(ValueError, match=r"`implementation` must be \"auto\""):
+        from_torch(module(rng, 4, 6, (3,)), implementation="native")
+
+
 def test_quantized_modules_are_refused(rng):
     made = module(rng, 4, 6, (3,))
     made.weight = lambda: None

@@ -209,6 +209,29 @@ def test_a_mask_and_an_output_size_go_through(rng):
         WeightNormalization(layers.Conv1D(2, 3))(x, output_size=9)
 
 
+def test_folding_a_model(rng):
+    """Functional, with branches, a mask's argument, a wrapper and sharing."""
+    source = keras.Input((5, 4))
+    shared = WeightNormalization(layers.Conv1D(4, 3, padding="same"))
+    x = shared(shared(source))
+    up = WeightNormalization(
+        keras_convt.Conv1DTranspose(3, 4, 2, name="up", activation="relu")
+    )
+    dense = layers.TimeDistributed(WeightNormalization(layers.Dense(2)))
+    model = keras.Model(source, [up(x, output_size=12), dense(x)])
+    shared.trainable = False
+    for wrapper in (shared, up, dense.layer):
+        drawn(wrapper, rng)
+    folded = keras_convt.fold_weight_normalization(model)
+    assert "WeightNormalization" not in str(folded.get_config())
+    assert type(folded.get_layer("up")) is keras_convt.Conv1DTranspose
+    assert len(folded.weights) == len(model.weights) - 3
+    assert len(folded.trainable_weights) == 4
+    x = rng.normal(size=SIGNAL).astype("float32")
+    for a, e in zip(folded(x), model(x), strict=True):
+        assert_close(numpy(a), numpy(e), SAME_LAYER)
+
+
 def test_a_folded_layer_can_be_quantized(rng):
     x = rng.normal(size=SIGNAL).astype("float32")
     wrapper = WeightNormalization(keras_convt.Conv1DTranspose(6, 4, 2))

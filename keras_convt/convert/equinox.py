@@ -22,6 +22,7 @@ def from_equinox(
     name: str | None = None,
     dtype: Any = None,
     activation: Any = None,
+    implementation: str = "auto",
 ) -> BaseConvTranspose:
     """The layer that computes what an `equinox.nn.ConvTranspose` does.
 
@@ -35,6 +36,8 @@ def from_equinox(
         dtype: Dtype or dtype policy of the layer. `None` is Keras's global
             policy, whatever the dtype of the module.
         activation: Activation function of the layer. `None` is none.
+        implementation: How the layer computes, as in
+            `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
         A built layer of the module's rank.
@@ -92,6 +95,7 @@ def from_equinox(
         name=name,
         dtype=dtype,
         activation=activation,
+        implementation=implementation,
     )
 
 

@@ -23,6 +23,7 @@ def from_flax(
     name: str | None = None,
     dtype: Any = None,
     activation: Any = None,
+    implementation: str = "auto",
 ) -> BaseConvTranspose:
     """The layer that computes what a `flax.nnx.ConvTranspose` does.
 
@@ -34,6 +35,8 @@ def from_flax(
         dtype: Dtype or dtype policy of the layer. `None` is Keras's global
             policy, whatever the dtype of the module.
         activation: Activation function of the layer. `None` is none.
+        implementation: How the layer computes, as in
+            `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
         A built layer of the module's rank.
@@ -90,6 +93,7 @@ def from_flax(
         name=name,
         dtype=dtype,
         activation=activation,
+        implementation=implementation,
     )
 
 

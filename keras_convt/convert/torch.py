@@ -27,6 +27,7 @@ def from_torch(
     activation: Any = None,
     padding: Any = None,
     keep_weight_norm: bool = False,
+    implementation: str = "auto",
 ) -> Any:
     """The layer that computes what a convolution of PyTorch does.
 
@@ -51,6 +52,8 @@ def from_torch(
         keep_weight_norm: Whether a module with weight normalization gives a
             `keras_convt.WeightNormalization` of the layer, which is trained
             as the module is. Defaults to `False`.
+        implementation: How a transposed layer computes, as in
+            `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
         A built layer: of a transposed module a `keras_convt.Conv1DTranspose`,
@@ -86,6 +89,13 @@ def from_torch(
     before = None
     if transposed:
         given |= _transposed_padding(module, padding)
+        given["implementation"] = implementation
+    elif implementation != "auto":
+        raise ValueError(
+            '`implementation` must be "auto" for a plain convolution, which '
+            "Keras computes. Received: "
+            f"implementation={implementation!r}."
+        )
     else:
         given["padding"], before = _plain_padding(module, padding)
     layer = built_layer(
