@@ -2,8 +2,8 @@
 
 from typing import Any
 
-# First: Keras starts with a backend that is installed.
-from keras_convt import _backend  # noqa: F401  # isort: skip
+# First: Keras starts with a backend that is installed, and is Keras 3.
+from keras_convt import _backend, keras2  # noqa: F401  # isort: skip
 from keras_convt import initializers, ops
 from keras_convt._version import __version__
 from keras_convt.adjoint import adjoint

@@ -38,7 +38,7 @@ def whole_number(value: Any, name: str, minimum: int | None = None) -> int:
             f"`{name}` must be {expected}. Received: {name}={value}, "
             "which is how a missing integer (NA) of R arrives."
         )
-    if not -LARGEST <= value <= LARGEST:
+    if abs(float(value)) > LARGEST:
         raise ValueError(
             f"`{name}` must be {expected}, and of at most {LARGEST}. "
             f"Received: {name}={value!r}."

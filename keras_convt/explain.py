@@ -8,6 +8,7 @@ from keras_convt import arguments, geometry
 from keras_convt.geometry import Axis
 from keras_convt.keras2 import advice
 from keras_convt.layers.base import BaseTranspose
+from keras_convt.streaming import StreamingModel
 
 # The layers that ours stand in for have the same arithmetic.
 BUILT_IN = (
@@ -18,13 +19,15 @@ BUILT_IN = (
 
 
 def explain(
-    layer: BaseTranspose | keras.layers.Layer, steps: int | Sequence[int] = 6
+    layer: BaseTranspose | keras.layers.Layer | StreamingModel,
+    steps: int | Sequence[int] = 6,
 ) -> str:
-    """Say how long a layer's output is, and why.
+    """Say how long a layer's output is, and why; or what a stream remembers.
 
     Args:
         layer: A transposed convolution layer of `keras_convt` or of
-            `keras.layers`, built or not.
+            `keras.layers`, built or not, or a `keras_convt.StreamingModel`:
+            then the text is a table of its stages.
         steps: int, or a sequence of one int per axis: the steps of the
             input. Defaults to `6`.
 
@@ -47,6 +50,8 @@ def explain(
       output_size    11 to 12 (they too have 6 steps after the convolution)
       contributions  1 or 2 to each step: uneven, a checkerboard may show
     """
+    if isinstance(layer, StreamingModel):
+        return layer.explain()
     axes = axes_of(layer)
     lengths = arguments.sizes(steps, len(axes), "steps")
     parts = []
@@ -188,7 +193,7 @@ def _crop_formulas(axis: Axis, name: str) -> tuple[str, str]:
 def _sizes(least: int, most: int, n: int) -> str:
     steps = f"{n} step{'' if n == 1 else 's'} after the convolution"
     if least == most:
-        return f"{least} (that alone has {steps})"
+        return f"{least} (only that has {steps})"
     return f"{least} to {most} (they too have {steps})"
 
 

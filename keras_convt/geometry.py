@@ -99,8 +99,11 @@ class Axis:
         left = self.crop[0]
         if self.padding == "same":
             excess = full - output_size
-            # max(excess, 0) // 2, also of the scalars of a graph.
-            left = (excess + abs(excess)) // 4
+            if self.effective_kernel < self.stride:
+                # max(excess, 0), also of the sizes of a graph, which know
+                # neither `max` nor `abs`: it is above -stride and below it.
+                excess = excess * ((excess + self.stride) // self.stride)
+            left = excess // 2
         return left, full - output_size - left
 
 

@@ -12,6 +12,7 @@ from keras import layers, ops
 from tolerances import SAME_LAYER, assert_close
 
 import keras_convt
+from keras_convt.ops.formulations import FORMULATIONS
 
 PUBLIC = [
     getattr(keras_convt, name)
@@ -319,3 +320,39 @@ def test_every_layer_has_an_implementation(cls, rng):
     assert "`implementation` must be one of 'auto', " in refused(
         cls, **arguments, implementation="fast"
     )
+
+
+def test_an_implementation_that_does_not_compute_the_layer():
+    """Refused before weights exist, and by a built layer when it is set."""
+    words = "`implementation` must be one of 'auto', 'native'"
+    layer = Layer(4, 3, 2, implementation="convolution")
+    for call in (layer, lambda x: layer.build(x.shape)):
+        message = refused(call, np.ones((1, 5, 3), "float32"))
+        assert message.startswith(words)
+        assert message.endswith("Received: implementation='convolution'.")
+        assert not layer.weights
+    layer.implementation = "overlap_add"
+    layer.build((None, 5, 3))
+    for name in ("convolution", "shift_multiply_add"):
+        assert refused(setattr, layer, "implementation", name).startswith(words)
+    assert layer.implementation == "overlap_add"
+    depthwise = keras_convt.DepthwiseConv1DTranspose(3, 2)
+    depthwise.build((None, 5, 3))
+    depthwise.implementation = "shift_multiply_add"
+
+
+def test_a_stream_has_the_implementation_of_its_layer(monkeypatch, rng):
+    layer = Layer(4, 3, 2, "causal", implementation="overlap_add")
+    x = rng.normal(size=(1, 5, 3)).astype("float32")
+    expected = numpy(layer(x))
+    used = []
+    found = FORMULATIONS["overlap_add"]
+
+    def record(*args, **kwargs):
+        used.append("overlap_add")
+        return found(*args, **kwargs)
+
+    monkeypatch.setitem(FORMULATIONS, "overlap_add", record)
+    y, _ = layer.step(ops.convert_to_tensor(x), layer.initial_state(1))
+    assert used == ["overlap_add"]
+    assert_close(numpy(y), expected, SAME_LAYER)

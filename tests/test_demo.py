@@ -37,7 +37,7 @@ def test_nothing_held_out_is_trained_on(rng):
     assert np.all(np.diff(trained) == 1)
     assert trained.min() == 0
     assert trained.max() == signal.TRAINING_SAMPLES - 1
-    # All the rest is judged, but for the sample that completes no row.
+    # All the rest is judged, except the sample that completes no row.
     np.testing.assert_array_equal(
         np.unique(judged), places[signal.TRAINING_SAMPLES : -1]
     )
@@ -167,7 +167,7 @@ def test_a_short_run(tmp_path, capsys):
     assert errors["cubic interpolation"] == pytest.approx(0.3533, abs=1e-4)
     # Three epochs are enough to beat both.
     assert errors[OURS] < 0.9 * errors["cubic interpolation"]
-    # The same weights, windows and sum: the same loss, but for rounding.
+    # The same weights, windows and sum: the same loss, except for rounding.
     assert losses[OURS] == pytest.approx(losses[BUILT_IN], rel=0.05)
 
     assert set(numbers["backends"]) == set(_backend.installed())
@@ -175,6 +175,11 @@ def test_a_short_run(tmp_path, capsys):
         assert name in printed
         assert isinstance(difference, float), difference
         assert difference < 1e-4
+    streamed = numbers["streamed"]
+    assert streamed["difference"] < 1e-5
+    assert f"{streamed['difference']:.1e}" in printed
+    # Two Conv1D of 5 taps and one on the fine signal look ahead.
+    assert 0 < streamed["samples_late"] < 64
     alone = len(numbers["backends"]) == 1
     assert ("No other is installed" in printed) == alone
 

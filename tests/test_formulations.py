@@ -173,6 +173,7 @@ DILATED = {
 RUNNING = {
     "tensorflow-xla": ("tensorflow", "xla"),
     "torch-export": ("torch", "export"),
+    "jax-export": ("jax", "export"),
 }
 
 
@@ -281,13 +282,40 @@ RUNNING = {
         ),
         ("jax", DILATED | {"kernel_size": (3,)}, "shift_multiply_add"),
         ("jax", DILATED | {"kernel_size": (65,)}, "convolution"),
-        ("tensorflow", DILATED | {"kernel_size": (3,)}, "shift_multiply_add"),
-        ("tensorflow", DILATED | {"kernel_size": (9,)}, "convolution"),
+        (
+            "tensorflow",
+            DILATED | {"kernel_size": (3,)},
+            "overlap_add_by_chunk",
+        ),
+        (
+            "tensorflow-xla",
+            DILATED | {"kernel_size": (3,)},
+            "shift_multiply_add",
+        ),
+        ("tensorflow-xla", DILATED | {"kernel_size": (9,)}, "convolution"),
+        (
+            "tensorflow",
+            IMAGE
+            | {"kernel_size": (3, 3, 3), "strides": (1, 1, 1)}
+            | {"dilation_rate": (2, 2, 2)},
+            "overlap_add",
+        ),
         ("torch", DILATED | {"kernel_size": (3,)}, "native"),
         (
             "jax",
             {"groups": 128, "filters": 128, "kernel_size": (3,)}
             | {"strides": (300,)},
+            "overlap_add",
+        ),
+        ("jax-export", {"positions": None}, "native"),
+        ("jax-export", {"kernel_size": (2,)}, "overlap_add"),
+        ("jax-export", {"groups": 64}, "by_group"),
+        ("jax-export", STRIDE_ONE, "convolution"),
+        (
+            "jax-export",
+            IMAGE
+            | {"kernel_size": (3, 3, 3), "strides": (1, 1, 1)}
+            | {"dilation_rate": (2, 2, 2)},
             "overlap_add",
         ),
         ("jax", {"groups": 4}, "by_group"),
@@ -372,7 +400,7 @@ def test_the_choice(running, changes, expected):
 
 # Of each backend, every engine that it says it is.
 ENGINES = {
-    "jax": ["eager", "xla"],
+    "jax": ["eager", "xla", "export"],
     "numpy": ["eager"],
     "openvino": ["graph"],
     "tensorflow": ["eager", "graph", "xla"],

@@ -165,7 +165,7 @@ def test_what_cannot_stream_is_named(layer, why):
 def test_a_stateful_layer():
     inputs = keras.Input(batch_shape=(2, None, 4))
     layer = layers.LSTM(2, return_sequences=True, stateful=True)
-    with pytest.raises(ValueError, match="is stateful.*is an argument"):
+    with pytest.raises(ValueError, match=r"is stateful.*is an argument"):
         StreamingModel(keras.Model(inputs, layer(inputs)))
 
 
@@ -194,7 +194,7 @@ def test_calls_that_do_not_fit():
     model = keras.Model(inputs, layers.Conv1D(2, 4, 2, "causal")(inputs))
     stream = StreamingModel(model)
     state = stream.initial_state(2)
-    with pytest.raises(ValueError, match="multiple of 2 steps.*3 steps"):
+    with pytest.raises(ValueError, match=r"multiple of 2 steps.*3 steps"):
         stream.step(np.zeros((2, 3, 4)), state)
     with pytest.raises(ValueError, match=r"`chunk` must have the shape"):
         stream.step(np.zeros((2, 2, 5)), state)

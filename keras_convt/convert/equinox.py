@@ -6,12 +6,12 @@ import numpy as np
 
 from keras_convt.convert import layouts
 from keras_convt.convert.weights import (
-    TRANSPOSED,
     as_array,
     built_layer,
     refuse_strides_with_dilation,
 )
 from keras_convt.geometry import effective_kernel
+from keras_convt.layers import BY_RANK
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 
 
@@ -81,7 +81,7 @@ def from_equinox(
     return built_layer(
         layouts.swap(weight),
         None if module.bias is None else as_array(module.bias).reshape(-1),
-        TRANSPOSED,
+        BY_RANK,
         filters=filters,
         strides=tuple(module.stride),
         padding=pairs,

@@ -6,13 +6,13 @@ import numpy as np
 
 from keras_convt.arguments import sizes
 from keras_convt.convert.weights import (
-    TRANSPOSED,
     as_array,
     built_layer,
     or_one,
     refuse_strides_with_dilation,
 )
 from keras_convt.geometry import effective_kernel
+from keras_convt.layers import BY_RANK
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 
 
@@ -81,7 +81,7 @@ def from_flax(
     return built_layer(
         kernel,
         None if module.bias is None else module.bias[...],
-        TRANSPOSED,
+        BY_RANK,
         filters=module.out_features,
         strides=strides,
         padding=_flax_padding(module.padding, kernel_size, rates),

@@ -9,12 +9,12 @@ from keras_convt import arguments
 from keras_convt.convert import layouts
 from keras_convt.convert.weights import (
     PLAIN,
-    TRANSPOSED,
     as_array,
     assign_weights,
     built_layer,
     refuse_strides_with_dilation,
 )
+from keras_convt.layers import BY_RANK
 from keras_convt.weight_normalization import WeightNormalization
 
 
@@ -91,7 +91,7 @@ def from_torch(
     layer = built_layer(
         layouts.swap(_torch_weight(module)),
         module.bias,
-        TRANSPOSED if transposed else PLAIN,
+        BY_RANK if transposed else PLAIN,
         name=None if before else name,
         **given,
     )

@@ -55,7 +55,7 @@ def built_layer(
     Args:
         kernel: The kernel, as Keras has it.
         bias: The bias, or None.
-        classes: `TRANSPOSED` or `PLAIN`.
+        classes: `keras_convt.layers.BY_RANK` or `PLAIN`.
         **arguments: Of the layer, except its kernel size.
     """
     rank = kernel.ndim - 2

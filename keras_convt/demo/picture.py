@@ -43,10 +43,11 @@ def draw(
     errors: Mapping[str, float],
     histories: Mapping[str, History],
     backends: Mapping[str, float | str],
+    streamed: float,
 ) -> None:
     """Write the picture. Rows of `restored` are those of `alignments`."""
     # Not through pyplot: this needs no screen and touches no other plots.
-    figure = Figure(figsize=(12, 9), dpi=120)
+    figure = Figure(figsize=(12, 9.2), dpi=120)
     figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.1)
     FigureCanvasAgg(figure)
     figure.suptitle(
@@ -78,7 +79,11 @@ def draw(
         "Time of a training step",
         f"milliseconds for a batch of {BATCH} windows\nof {WINDOW} samples",
     )
-    figure.supxlabel(agreement(backends), fontsize="medium")
+    figure.supxlabel(
+        f"{agreement(backends)}\nStreamed in chunks, the signal differs from "
+        f"the whole by at most {streamed:.0e}.",
+        fontsize="medium",
+    )
     figure.savefig(path)
 
 

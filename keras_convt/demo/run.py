@@ -22,6 +22,7 @@ from keras_convt.demo.signal import (
     electrocardiogram,
     error,
 )
+from keras_convt.demo.streamed import CHUNK, restore_streamed
 from keras_convt.demo.training import BATCHES, train
 
 # What to install for each backend.
@@ -63,6 +64,7 @@ def run(epochs: int, out: Path, seed: int) -> dict[str, Any]:
     }
     errors = {name: error(rows, fine) for name, rows in restored.items()}
 
+    streamed, late = restore_streamed(models[OURS], given)
     print("The same forward pass on every installed backend ...", flush=True)
     outputs = forward_everywhere(models[OURS], given)
     numbers = {
@@ -76,6 +78,10 @@ def run(epochs: int, out: Path, seed: int) -> dict[str, Any]:
             name: h.seconds_per_step for name, h in histories.items()
         },
         "backends": differences(outputs, restored[OURS]),
+        "streamed": {
+            "difference": float(np.max(np.abs(streamed - restored[OURS]))),
+            "samples_late": late,
+        },
     }
     print_table(numbers)
 
@@ -87,6 +93,7 @@ def run(epochs: int, out: Path, seed: int) -> dict[str, Any]:
         errors,
         histories,
         numbers["backends"],
+        numbers["streamed"]["difference"],
     )
     written[1].write_text(json.dumps(numbers, indent=2) + "\n", "utf-8")
     print("\nWrote:")
@@ -133,6 +140,14 @@ def print_table(numbers: dict[str, Any]) -> None:
         f"{seconds[BUILT_IN] / seconds[OURS]:.2f} times as long."
     )
     print_agreement(numbers["backends"], numbers["backend"])
+    streamed = numbers["streamed"]
+    print(
+        f"\nStreamed, {CHUNK} coarse samples at a time: the largest difference "
+        f"to the whole is {streamed['difference']:.1e}.\n  The stream is "
+        f"{streamed['samples_late']} samples late "
+        f"({1e3 * streamed['samples_late'] / SAMPLE_RATE:.0f} ms of the "
+        "signal), because the model looks ahead."
+    )
 
 
 def print_agreement(backends: dict[str, float | str], here: str) -> None:

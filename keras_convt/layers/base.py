@@ -11,9 +11,12 @@ from keras_convt.geometry import Axis
 from keras_convt.layers import holders, keras_objects, masking
 from keras_convt.layers.own_constructor import give_constructor
 from keras_convt.layers.setting import Setting
+from keras_convt.ops.choice import check_implementation
 from keras_convt.ops.core import requested_steps
 from keras_convt.ops.formulations import FORMULATIONS
-from keras_convt.types import Config, Shape, Tensor
+from keras_convt.ops.problem import Problem
+from keras_convt.ops.types import Tensor
+from keras_convt.types import Config, Shape
 
 
 def _sizes(layer: Any, value: Any, name: str) -> tuple[int, ...]:
@@ -26,6 +29,13 @@ def _output_padding(
     if value is None:
         return None
     return arguments.sizes(value, layer.rank, name, minimum=0)
+
+
+def _implementation(layer: Any, value: Any, name: str) -> str:
+    checked = arguments.implementation(value, FORMULATIONS)
+    if layer._built_channels is not None:
+        layer._check_implementation(checked, layer._built_channels)
+    return checked
 
 
 class BaseTranspose(keras.layers.Layer):
@@ -44,6 +54,7 @@ class BaseTranspose(keras.layers.Layer):
 
     rank: ClassVar[int]
     _known_axes: tuple[Axis, ...] | None = None
+    _built_channels: int | None = None
 
     kernel_size = Setting(_sizes, fixed=True)
     strides = Setting(_sizes)
@@ -59,10 +70,7 @@ class BaseTranspose(keras.layers.Layer):
         lambda layer, value, name: arguments.flag(value, name), fixed=True
     )
     implementation = Setting(
-        lambda layer, value, name: arguments.implementation(
-            value, FORMULATIONS
-        ),
-        changed=lambda layer: layer._renew(),
+        _implementation, changed=lambda layer: layer._renew()
     )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -120,6 +128,10 @@ class BaseTranspose(keras.layers.Layer):
     def _filters(self, channels: int | None) -> int | None:
         """Channels of the output for so many of the input."""
         raise NotImplementedError(f"{type(self).__name__} has no _filters().")
+
+    def _groups(self, channels: int) -> int:
+        """Groups of the transposed convolution of so many channels."""
+        raise NotImplementedError(f"{type(self).__name__} has no _groups().")
 
     def _transpose(self, inputs: Tensor, output_size: Any) -> Tensor:
         """The output before the activation."""
@@ -330,10 +342,29 @@ class BaseTranspose(keras.layers.Layer):
         return channels
 
     def _expect_channels(self, channels: int) -> None:
-        """From now on, refuse inputs with other channels."""
+        """Refuse what is not for so many channels, before weights exist.
+
+        And from now on, refuse inputs with other channels.
+        """
+        self._check_implementation(self.implementation, channels)
+        self._built_channels = channels
         self.input_spec = keras.layers.InputSpec(
             ndim=self.rank + 2,
             axes={geometry.channel_axis(self.data_format): channels},
+        )
+
+    def _check_implementation(self, name: str, channels: int) -> None:
+        check_implementation(
+            name,
+            Problem(
+                kernel_size=self.kernel_size,
+                strides=self.strides,
+                dilation_rate=self.dilation_rate,
+                groups=self._groups(channels),
+                channels=channels,
+                filters=self._filters(channels) or 0,
+                dtype=self.compute_dtype,
+            ),
         )
 
     def _add_bias(self, filters: int) -> None:

@@ -10,14 +10,14 @@ from keras_convt.layers import keras_objects
 from keras_convt.layers.setting import Setting
 from keras_convt.layers.stored_kernel import StoredKernel
 from keras_convt.ops.core import transposed_convolution
+from keras_convt.ops.types import Tensor
 from keras_convt.types import (
     Config,
     DataFormat,
     KerasObject,
+    OnePerAxis,
     Padding,
     Shape,
-    Sizes,
-    Tensor,
 )
 
 
@@ -44,12 +44,12 @@ class BaseConvTranspose(StoredKernel):
     def __init__(
         self,
         filters: int,
-        kernel_size: Sizes,
-        strides: Sizes = 1,
+        kernel_size: OnePerAxis,
+        strides: OnePerAxis = 1,
         padding: Padding = "valid",
-        output_padding: Sizes | None = None,
+        output_padding: OnePerAxis | None = None,
         data_format: DataFormat | None = None,
-        dilation_rate: Sizes = 1,
+        dilation_rate: OnePerAxis = 1,
         activation: KerasObject = None,
         use_bias: bool = True,
         kernel_initializer: KerasObject = "glorot_uniform",

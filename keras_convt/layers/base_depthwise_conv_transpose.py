@@ -10,14 +10,14 @@ from keras_convt.layers import keras_objects
 from keras_convt.layers.setting import Setting
 from keras_convt.layers.stored_kernel import StoredKernel
 from keras_convt.ops.core import transposed_convolution
+from keras_convt.ops.types import Tensor
 from keras_convt.types import (
     Config,
     DataFormat,
     KerasObject,
+    OnePerAxis,
     Padding,
     Shape,
-    Sizes,
-    Tensor,
 )
 
 
@@ -40,12 +40,12 @@ class BaseDepthwiseConvTranspose(StoredKernel):
 
     def __init__(
         self,
-        kernel_size: Sizes,
-        strides: Sizes = 1,
+        kernel_size: OnePerAxis,
+        strides: OnePerAxis = 1,
         padding: Padding = "valid",
         depth_multiplier: int = 1,
         data_format: DataFormat | None = None,
-        dilation_rate: Sizes = 1,
+        dilation_rate: OnePerAxis = 1,
         activation: KerasObject = None,
         use_bias: bool = True,
         depthwise_initializer: KerasObject = "glorot_uniform",
@@ -56,7 +56,7 @@ class BaseDepthwiseConvTranspose(StoredKernel):
         depthwise_constraint: KerasObject = None,
         bias_constraint: KerasObject = None,
         *,
-        output_padding: Sizes | None = None,
+        output_padding: OnePerAxis | None = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         quantization_config: Any = None,

@@ -10,15 +10,15 @@ from keras_convt.layers.base import BaseTranspose
 from keras_convt.layers.setting import Setting
 from keras_convt.ops.backend import backend
 from keras_convt.ops.core import transposed_convolution
+from keras_convt.ops.types import Tensor
 from keras_convt.ops.window import to_channels_first, to_channels_last
 from keras_convt.types import (
     Config,
     DataFormat,
     KerasObject,
+    OnePerAxis,
     Padding,
     Shape,
-    Sizes,
-    Tensor,
 )
 
 
@@ -46,11 +46,11 @@ class BaseSeparableConvTranspose(BaseTranspose):
     def __init__(
         self,
         filters: int,
-        kernel_size: Sizes,
-        strides: Sizes = 1,
+        kernel_size: OnePerAxis,
+        strides: OnePerAxis = 1,
         padding: Padding = "valid",
         data_format: DataFormat | None = None,
-        dilation_rate: Sizes = 1,
+        dilation_rate: OnePerAxis = 1,
         depth_multiplier: int = 1,
         activation: KerasObject = None,
         use_bias: bool = True,
@@ -65,7 +65,7 @@ class BaseSeparableConvTranspose(BaseTranspose):
         pointwise_constraint: KerasObject = None,
         bias_constraint: KerasObject = None,
         *,
-        output_padding: Sizes | None = None,
+        output_padding: OnePerAxis | None = None,
         implementation: str = "auto",
         **kwargs: Any,
     ) -> None:
@@ -162,6 +162,9 @@ class BaseSeparableConvTranspose(BaseTranspose):
 
     def _shown(self) -> tuple[str, ...]:
         return ("filters", *super()._shown(), "depth_multiplier")
+
+    def _groups(self, channels: int) -> int:
+        return channels
 
     def _filters(self, channels: int | None) -> int:
         return int(self.filters)

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
-from keras_convt.types import DataFormat, KerasObject, Padding, Sizes
+from keras_convt.types import DataFormat, KerasObject, OnePerAxis, Padding
 
 
 @keras.saving.register_keras_serializable(package="keras_convt")
@@ -50,13 +50,13 @@ class Conv3DTranspose(BaseConvTranspose):
     def __init__(
         self,
         filters: int,
-        kernel_size: Sizes,
-        strides: Sizes = 1,
+        kernel_size: OnePerAxis,
+        strides: OnePerAxis = 1,
         padding: Padding = "valid",
         # The built-in Conv3DTranspose alone has these two in this order.
         data_format: DataFormat | None = None,
-        output_padding: Sizes | None = None,
-        dilation_rate: Sizes = 1,
+        output_padding: OnePerAxis | None = None,
+        dilation_rate: OnePerAxis = 1,
         activation: KerasObject = None,
         use_bias: bool = True,
         kernel_initializer: KerasObject = "glorot_uniform",

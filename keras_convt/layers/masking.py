@@ -8,7 +8,8 @@ from keras import ops
 
 from keras_convt.geometry import Axis, spatial
 from keras_convt.ops.core import conv_transpose
-from keras_convt.types import Shape, Tensor
+from keras_convt.ops.types import Tensor
+from keras_convt.types import Shape
 
 
 def checked(mask: Any, input_shape: Any, data_format: str) -> Tensor:

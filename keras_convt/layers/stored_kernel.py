@@ -10,7 +10,8 @@ from keras_convt.layers import holders
 from keras_convt.layers.base import BaseTranspose
 from keras_convt.layers.setting import Setting
 from keras_convt.ops import int8
-from keras_convt.types import Config, Shape, Tensor
+from keras_convt.ops.types import Tensor
+from keras_convt.types import Config, Shape
 
 
 class StoredKernel(BaseTranspose):
@@ -57,10 +58,6 @@ class StoredKernel(BaseTranspose):
                 quantization_config
             )
         self.quantization_config = quantization_config
-
-    def _groups(self, channels: int) -> int:
-        """The groups that a kernel for so many channels has."""
-        raise NotImplementedError(f"{type(self).__name__} has no _groups().")
 
     @property
     def kernel(self) -> Any:

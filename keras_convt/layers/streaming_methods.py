@@ -6,8 +6,9 @@ from keras_convt import arguments
 from keras_convt.geometry import channel_axis
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 from keras_convt.ops import streaming
+from keras_convt.ops.types import Tensor
 from keras_convt.ops.window import to_channels_first, to_channels_last
-from keras_convt.types import Shape, Tensor
+from keras_convt.types import Shape
 
 
 class StreamingConvTranspose(BaseConvTranspose):
@@ -82,6 +83,7 @@ class StreamingConvTranspose(BaseConvTranspose):
             ops.cast(self.kernel, self.compute_dtype),
             self._axes[0],
             self.groups,
+            self.implementation,
         )
         return self._finished(outputs), state
 

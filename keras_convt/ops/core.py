@@ -15,7 +15,7 @@ from keras_convt.ops.choice import check_implementation, choose
 from keras_convt.ops.formulations import FORMULATIONS
 from keras_convt.ops.problem import Choice, Problem
 from keras_convt.ops.types import Size, Tensor
-from keras_convt.ops.window import cut, to_channels_first, to_channels_last
+from keras_convt.ops.window import to_channels_first, to_channels_last
 
 
 def conv_transpose(
@@ -253,7 +253,9 @@ def transposed_convolution(
     )
     outputs = backend.in_memory_format_of(inputs, outputs)
     if requested is not None and not known:
-        outputs = cut(outputs, tuple(left for left, _ in crops), requested)
+        outputs = backend.window(
+            outputs, tuple(left for left, _ in crops), requested
+        )
         outputs = outputs if bias is None else ops.add(outputs, bias)
     if data_format == "channels_first":
         outputs = to_channels_first(outputs)

@@ -31,7 +31,12 @@ def initial_state(
 
 
 def step(
-    chunk: Tensor, state: Tensor, kernel: Tensor, axis: Axis, groups: int
+    chunk: Tensor,
+    state: Tensor,
+    kernel: Tensor,
+    axis: Axis,
+    groups: int,
+    implementation: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """The samples that `chunk` completes, and the state after it.
 
@@ -42,6 +47,7 @@ def step(
             `(kernel_size, filters // groups, channels)`.
         axis: The axis; its padding does not matter.
         groups: Number of groups.
+        implementation: `"auto"`, or the name of a formulation.
 
     Returns:
         `(batch, steps * stride, filters)`, and the next state.
@@ -56,7 +62,12 @@ def step(
         (0, min(axis.effective_kernel - axis.stride, 0)),
     )
     outputs = transposed_convolution(
-        chunk, kernel, (whole,), "channels_last", groups
+        chunk,
+        kernel,
+        (whole,),
+        "channels_last",
+        groups,
+        implementation=implementation,
     )
     if kept == 0:
         return outputs, state

@@ -1,26 +1,8 @@
-"""Windows whose place only the running graph knows, and the order of axes."""
+"""The order of the axes."""
 
 from keras import ops
 
-from keras_convt.ops.types import Size, Tensor
-
-
-def cut(
-    outputs: Tensor, lefts: tuple[Size, ...], lengths: tuple[Size, ...]
-) -> Tensor:
-    """Cut windows out whose place is known only when the graph runs.
-
-    Args:
-        outputs: Tensor of shape `(batch, *steps, channels)`.
-        lefts: Samples before the window, one int or scalar tensor
-            for each axis.
-        lengths: Samples of the window, likewise.
-    """
-    spatial = (
-        slice(left, left + length)
-        for left, length in zip(lefts, lengths, strict=True)
-    )
-    return outputs[(slice(None), *spatial)]
+from keras_convt.ops.types import Tensor
 
 
 def to_channels_last(tensor: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ ATTENTION = ("GroupedQueryAttention", "MultiHeadAttention")
 # Where R's page has another name for an argument: `function` is a word of R.
 R_ARGUMENTS = {"Lambda": {"function": "f"}}
 
-# Classes that Keras has everywhere and that work on some backends alone.
+# Classes that Keras has everywhere and that work only on some backends.
 BACKENDS = {
     "FlaxLayer": ("jax", "tensorflow"),
     "JaxLayer": ("jax", "tensorflow"),

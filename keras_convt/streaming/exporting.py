@@ -4,6 +4,9 @@ from typing import Any
 
 import keras
 
+from keras_convt.streaming import tensors
+from keras_convt.streaming.stages.recurrent import Recurrent
+
 
 class StreamStep(keras.layers.Layer):
     """One step of a stream as a layer, so that a model can have it.
@@ -25,18 +28,38 @@ class StreamStep(keras.layers.Layer):
         self.state_names = state_names
         self.built = True
 
-    def call(self, *tensors: Any) -> list[Any]:
-        chunks = list(tensors[: self.chunks])
-        state = dict(zip(self.state_names, tensors[self.chunks :], strict=True))
+    def call(self, *given: Any) -> list[Any]:
+        chunks = [self._whole_blocks(t) for t in given[: self.chunks]]
+        state = dict(zip(self.state_names, given[self.chunks :], strict=True))
         outputs, after = self.stream.step(chunks, state)
         return [
             *keras.tree.flatten(outputs),
             *(after[name] for name in self.state_names),
         ]
 
-    def compute_output_spec(self, *tensors: Any) -> list[Any]:
+    def _whole_blocks(self, chunk: Any) -> Any:
+        """A chunk that PyTorch's tracing may have cut to less than a block.
+
+        Keras 3.15.1 traces with 1 in the place of every open size. Zeros make
+        it a block; of a chunk of whole blocks nothing changes.
+        """
+        block = self.stream.block_size
+        if block == 1 or not tensors.tracing():
+            return chunk
         plan = self.stream._plan
-        chunk = tensors[0]
+        axis = plan.signals[id(plan.timed[0])].axis
+        steps = chunk.shape[axis]
+        shape = list(chunk.shape)
+        shape[axis] = block - 1
+        zeros = keras.ops.zeros(shape, chunk.dtype)
+        blocks = (steps + block - 1) // block
+        return tensors.part(
+            tensors.concatenate([chunk, zeros], axis), axis, 0, blocks * block
+        )
+
+    def compute_output_spec(self, *given: Any) -> list[Any]:
+        plan = self.stream._plan
+        chunk = given[0]
         steps = chunk.shape[plan.signals[id(plan.timed[0])].axis]
         specs = []
         flat = keras.tree.flatten(plan.graph.outputs)
@@ -48,7 +71,7 @@ class StreamStep(keras.layers.Layer):
                     None if steps is None else int(steps * signal.rate)
                 )
             specs.append(keras.KerasTensor(shape, tensor.dtype))
-        state = tensors[self.chunks :]
+        state = given[self.chunks :]
         return specs + [keras.KerasTensor(t.shape, t.dtype) for t in state]
 
 
@@ -67,6 +90,18 @@ def stream_model(
 ) -> keras.Model:
     """See `StreamingModel.as_model`."""
     plan = stream._plan
+    unrolled = [
+        entry.stage.node.name
+        for entry in plan.entries
+        if isinstance(entry.stage, Recurrent)
+    ]
+    if steps is None and unrolled and keras.backend.backend() == "torch":
+        # Seen in Keras 3.15.1: its loop over steps is a loop in Python.
+        raise ValueError(
+            "`steps` must be a number on PyTorch, which exports a recurrent "
+            f"layer for the steps that it was traced with: {unrolled}. "
+            "Received: steps=None."
+        )
     inputs = []
     for number, tensor in enumerate(plan.timed):
         shape = [batch_size, *tensor.shape[1:]]
@@ -94,4 +129,15 @@ def stream_model(
         Named(name=label, dtype=output.dtype)(output)
         for label, output in zip(labels, outputs, strict=True)
     ]
-    return keras.Model(inputs, outputs, name=f"{stream.model.name}_step")
+    model = keras.Model(inputs, outputs, name=f"{stream.model.name}_step")
+    # Keras exports only what was called.
+    model(
+        [
+            keras.ops.zeros(
+                [size or plan.block_size for size in tensor.shape],
+                tensor.dtype,
+            )
+            for tensor in inputs
+        ]
+    )
+    return model

@@ -4,6 +4,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_convt.streaming import tensors
 from keras_convt.streaming.signal import Signal
 
 # What is fed: a chunk of the stream, what comes before the first one (so that
@@ -51,13 +52,13 @@ class Moment:
     def _existing(
         self, signal: Signal, steps: Any, start: bool, end: bool
     ) -> Any:
-        number = ops.expand_dims(ops.arange(steps, dtype="int32"), 0)
+        number = tensors.numbers(steps)
         found = None
         if start:
-            rate = signal.rate
-            # A multiple of the block, so that the division leaves nothing.
-            before = self.count * rate.numerator // rate.denominator
-            found = ops.expand_dims(before, 1) + number >= signal.delay
+            # Both sides times the denominator: no division to be exported.
+            times, parts = signal.rate.numerator, signal.rate.denominator
+            before = ops.expand_dims(self.count * times, 1)
+            found = before + number * parts >= signal.delay * parts
         if end:
             not_over = number < signal.delay + signal.tail
             found = (

@@ -251,9 +251,9 @@ class Plan:
             if known and not stage.keeps_zeros():
                 return self._whole_blocks(self._earliest())
             if stage.signal.delay < 0:
-                if not (isinstance(stage, Pad) and stage.value == 0):
-                    if not (known and isinstance(stage, Wait)):
-                        return self._whole_blocks(self._earliest())
+                zeros = isinstance(stage, Pad) and stage.value == 0
+                if not zeros and not (known and isinstance(stage, Wait)):
+                    return self._whole_blocks(self._earliest())
                 early |= dict.fromkeys(entry.writes, stage.signal)
         return 0
 

@@ -28,7 +28,20 @@ def concatenate(tensors: list[Any], axis: int) -> Any:
 
 def steps_of(value: Any, axis: int) -> Any:
     """The number of steps: an int, or what stands for it in a graph."""
+    if keras.backend.backend() == "jax":
+        # `keras.ops.shape` has None for a size that is open when exporting.
+        return value.shape[axis]
     return ops.shape(value)[axis]
+
+
+def numbers(steps: Any) -> Any:
+    """0, 1, 2, ... for each of `steps`, of shape `(1, steps)`."""
+    if keras.backend.backend() == "jax":
+        # `keras.ops.arange` takes no size that is open when exporting.
+        from jax import lax
+
+        return lax.broadcasted_iota("int32", (1, steps), 1)
+    return ops.expand_dims(ops.arange(steps, dtype="int32"), 0)
 
 
 def part(value: Any, axis: int, start: Any = None, stop: Any = None) -> Any:
@@ -87,6 +100,15 @@ def full_transposed_convolution(
         groups,
         implementation="overlap_add" if product else "auto",
     )
+
+
+def tracing() -> bool:
+    """Whether PyTorch traces a graph with example sizes."""
+    if keras.backend.backend() != "torch":
+        return False
+    import torch
+
+    return bool(torch.jit.is_tracing())
 
 
 def _compiling() -> bool:

@@ -99,6 +99,23 @@ class Backend:
                 outputs = outputs[(slice(None),) * axis + (span,)]
         return outputs
 
+    def window(
+        self, outputs: Tensor, lefts: Sequence[Size], lengths: Sequence[Size]
+    ) -> Tensor:
+        """Cut a window out whose place is known only when the graph runs.
+
+        Args:
+            outputs: Tensor of shape `(batch, *steps, channels)`, in which the
+                window is.
+            lefts: Samples before the window, one for each axis.
+            lengths: Samples of the window, likewise.
+        """
+        spatial = (
+            slice(left, left + length)
+            for left, length in zip(lefts, lengths, strict=True)
+        )
+        return outputs[(slice(None), *spatial)]
+
     def finish(
         self, outputs: Tensor, crops: Crops, bias: Tensor | None
     ) -> Tensor:

@@ -6,12 +6,13 @@ them.
 """
 
 import math
+from collections.abc import Sequence
 
 from keras import ops
 
 from keras_convt.ops.backend.generic import Backend, positions_of
 from keras_convt.ops.problem import Choice, Context, Problem
-from keras_convt.ops.types import Size, Tensor
+from keras_convt.ops.types import Crops, Size, Tensor
 
 # Taps that would each be a term to compile.
 MANY_TAPS = 128
@@ -32,6 +33,9 @@ class JAX(Backend):
     def context(self, inputs: Tensor) -> Context:
         import jax
 
+        if _is_open(inputs):
+            # Only exporters leave sizes open.
+            return Context("export", jax.default_backend())
         if isinstance(inputs, jax.core.Tracer):
             # Where it will run is not written on it.
             default = getattr(jax.config, "jax_default_device", None)
@@ -42,6 +46,43 @@ class JAX(Backend):
             (platform,) = {device.platform for device in inputs.devices()}
             return Context("eager", platform)
         return Context("eager", jax.default_backend())
+
+    def cut(self, outputs: Tensor, crops: Crops) -> Tensor:
+        import jax
+
+        if not _is_open(outputs):
+            return super().cut(outputs, crops)
+        # Indexing becomes a gather where sizes are open, which jax2onnx
+        # cannot always convert (0.17).
+        for axis, (left, right) in enumerate(crops, start=1):
+            if left > 0 or right > 0:
+                outputs = jax.lax.slice_in_dim(
+                    outputs, left, outputs.shape[axis] - right, axis=axis
+                )
+        return outputs
+
+    def window(
+        self, outputs: Tensor, lefts: Sequence[Size], lengths: Sequence[Size]
+    ) -> Tensor:
+        import jax
+        import jax.numpy as jnp
+
+        # A slice is compared with what it is cut out of, and two open sizes
+        # cannot be compared. Beside zeros of its own length, it fits. (A
+        # gather would too, but jax2onnx 0.17 cannot always convert it.)
+        for axis, (left, length) in enumerate(
+            zip(lefts, lengths, strict=True), start=1
+        ):
+            zeros = jnp.zeros(
+                (*outputs.shape[:axis], length, *outputs.shape[axis + 1 :]),
+                outputs.dtype,
+            )
+            # Not `jnp.concatenate`, in which jax2onnx loses open sizes.
+            outputs = jax.lax.concatenate([outputs, zeros], axis)
+            outputs = jax.lax.dynamic_slice_in_dim(
+                outputs, jnp.asarray(left, "int32"), length, axis
+            )
+        return outputs
 
     def multiply_taps(self, inputs: Tensor, taps: Tensor) -> list[Tensor]:
         # XLA differentiates a product with the taps of all phases into sums
@@ -68,6 +109,8 @@ class JAX(Backend):
         return size * factor if isinstance(size, int) else -1
 
     def ranked(self, problem: Problem) -> list[Choice]:
+        if problem.context.engine == "export":
+            return _exported(problem)
         if problem.depthwise:
             return _depthwise(problem)
         if problem.groups > 1:
@@ -92,6 +135,25 @@ class JAX(Backend):
             # 4x32x32x64 -> 64 k4 s2: 1.5 / 15, against overlap-add's 1.5 / 7.
             choices.insert(0, Choice("sub_pixel", "a large image, k = 2 s"))
         return choices
+
+
+def _is_open(tensor: Tensor) -> bool:
+    """Whether sizes of a tensor are left open by an exporter."""
+    return not all(isinstance(size, int) for size in tensor.shape)
+
+
+def _exported(problem: Problem) -> list[Choice]:
+    """What other runtimes are good at."""
+    if problem.unit_strides:
+        if problem.dilated and problem.rank == 3:
+            # jax2onnx converts no dilated convolution of volumes (0.17).
+            return [Choice("overlap_add", "exported, a dilated volume")]
+        return [Choice("convolution", "exported, stride 1")]
+    if problem.groups > 1:
+        return [Choice("by_group", "exported, groups")]
+    if problem.kernel_size == problem.strides:
+        return [Choice("overlap_add", "exported, taps that do not overlap")]
+    return [Choice("native", "exported")]
 
 
 def _stride_one(problem: Problem) -> list[Choice]:

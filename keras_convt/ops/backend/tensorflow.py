@@ -74,6 +74,9 @@ class TensorFlow(Backend):
         # What TensorFlow calls SAME is a window that its kernels compute
         # without the rest. It is asked for where that is the window wanted.
         same = crops == _tensorflow_same(kernel_size, strides)
+        if len(strides) == 3 and not _within_xla():
+            # LiteRT's window of volumes is another one (2.3.0).
+            same = False
         steps = [
             n * s if same else (n - 1) * s + k
             for n, s, k in zip(shape[1:-1], strides, kernel_size, strict=True)
@@ -99,7 +102,8 @@ class TensorFlow(Backend):
         outputs = transposed(inputs, kernel)
         if not same:
             outputs = self.crop(outputs, crops)
-        return outputs if bias is None else outputs + bias
+        # Not `+`, which tf2onnx does not take into its ConvTranspose (1.17).
+        return outputs if bias is None else tf.nn.bias_add(outputs, bias)
 
     def ranked(self, problem: Problem) -> list[Choice]:
         xla = problem.context.engine == "xla"
@@ -117,7 +121,10 @@ class TensorFlow(Backend):
 def _graph(problem: Problem) -> list[Choice]:
     """One group, eagerly or in a graph that XLA does not compile."""
     if problem.unit_strides and problem.dilated:
-        # It has no dilated transposed convolution on a CPU.
+        # It has no dilated transposed convolution on a CPU, and neither it
+        # nor LiteRT has a dilated convolution of volumes.
+        if problem.rank == 3:
+            return [Choice("overlap_add", "stride 1, a dilated volume")]
         return [Choice("convolution", "stride 1, dilated")]
     if (
         problem.positions is not None
@@ -139,13 +146,14 @@ def _graph(problem: Problem) -> list[Choice]:
 
 def _depthwise(problem: Problem, xla: bool) -> list[Choice]:
     """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
-    if not xla and not problem.dilated:
-        # 60 / 50 times a loop over groups; shift-multiply-add 60 / 25.
+    if not xla:
+        # 60 / 50 times a loop over groups; shift-multiply-add 60 / 25. Neither
+        # is a convolution with groups, which TensorFlow has on a CPU by XLA
+        # alone, in a call that other runtimes do not know.
         return [Choice("overlap_add_by_chunk", "depthwise")]
     if problem.shifts <= MANY_SHIFTS:
         return [Choice("shift_multiply_add", "depthwise, few shifts")]
     if problem.unit_strides and problem.dilated:
-        # Overlap-add multiplies by the zeros of a dilated kernel.
         return [Choice("convolution", "depthwise, stride 1, dilated")]
     return [Choice("overlap_add", "depthwise, many shifts")]
 

@@ -53,9 +53,9 @@ class Torch(Backend):
     def context(self, inputs: Tensor) -> Context:
         import torch
 
-        if torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() or _tracing():
             engine = "export"
-        elif _tracing() or torch.compiler.is_compiling():
+        elif torch.compiler.is_compiling():
             engine = "graph"
         else:
             engine = "eager"
@@ -154,6 +154,17 @@ class Torch(Backend):
             tensor, [size for pair in reversed(zeros) for size in pair]
         )
 
+    def cut(self, outputs: Tensor, crops: Crops) -> Tensor:
+        if not _tracing():
+            return super().cut(outputs, crops)
+        # Beside other layers, PyTorch's exporter by tracing makes the size
+        # that it saw out of an end that is counted from behind (2.13).
+        for axis, (left, right) in enumerate(crops, start=1):
+            if left > 0 or right > 0:
+                kept = outputs.shape[axis] - (left + right)
+                outputs = outputs.narrow(axis, left, kept)
+        return outputs
+
     def own_padding(
         self, borders: Sequence[tuple[int, int]], reach: Sequence[int]
     ) -> Sizes:
@@ -208,20 +219,20 @@ class Torch(Backend):
     ) -> Tensor:
         import torch
 
-        exporting = torch.compiler.is_exporting()
-        onednn = _onednn(inputs)
+        exporting = torch.compiler.is_exporting() or _tracing()
+        onednn = _onednn(inputs) and not exporting
         # Sizes may not be asked for where they are to be left open.
-        open_sizes = exporting or _tracing()
-        steps = None if open_sizes else tuple(inputs.shape[1:-1])
+        steps = None if exporting else tuple(inputs.shape[1:-1])
         padding, output_padding, rest = geometry.padding_and_output_padding(
             crops,
             strides,
-            dilation_rate,
+            # onnxruntime wants an output padding below the stride (1.32).
+            (1,) * len(strides) if exporting else dilation_rate,
             # litert-torch 0.10 refuses most paddings, and misplaces others:
             # https://github.com/google-ai-edge/litert-torch/issues/316.
             # oneDNN's gradients of volumes that it crops to less than their
             # kernel are wrong, or end the process.
-            crop_later=exporting
+            crop_later=torch.compiler.is_exporting()
             or (
                 onednn
                 and steps is not None
@@ -239,17 +250,11 @@ class Torch(Backend):
             "dilation": dilation_rate,
         }
         if onednn:
-            in_place = None if exporting else within
             outputs = _onednn_conv_transpose(
-                inputs,
-                kernel,
-                within if exporting else None,
-                groups,
-                steps,
-                arguments,
+                inputs, kernel, groups, steps, arguments
             )
-            if in_place is not None:
-                outputs = _with_bias(outputs, in_place)
+            if within is not None:
+                outputs = _with_bias(outputs, within)
         else:
             outputs = _function(inputs.ndim)(
                 _channels_first(inputs),
@@ -305,9 +310,8 @@ def _tracing() -> bool:
 def _onednn_conv_transpose(
     inputs: Tensor,
     kernel: Tensor,
-    bias: Tensor | None,
     groups: int,
-    steps: Sizes | None,
+    steps: Sizes,
     arguments: dict[str, Sizes],
 ) -> Tensor:
     """oneDNN's transposed convolution, in the memory format it is fast in.
@@ -315,9 +319,8 @@ def _onednn_conv_transpose(
     Args:
         inputs: Tensor of shape `(batch, *steps, channels)`.
         kernel: Tensor of shape `(*kernel_size, filters // groups, channels)`.
-        bias: Tensor of shape `(filters,)`, or None.
         groups: Number of groups.
-        steps: The steps of the inputs, or None if they are left open.
+        steps: The steps of the inputs.
         arguments: Of PyTorch's function, one int for each axis.
 
     Returns:
@@ -326,15 +329,10 @@ def _onednn_conv_transpose(
     import torch
 
     rank, channels = inputs.ndim - 2, kernel.shape[-1]
-    exporting = torch.compiler.is_exporting()
     # oneDNN has kernels for groups of one channel and one filter, with the
     # channels last and no dilation: 1x250x512 -> 512 k4 s2 1.6 times as fast
     # as with the channels first.
-    depthwise = (
-        groups == channels > 1
-        and inputs.dtype == torch.float32
-        and not exporting
-    )
+    depthwise = groups == channels > 1 and inputs.dtype == torch.float32
     if depthwise and kernel.shape[-2] > 1:
         inputs, kernel = _one_filter_each(inputs, kernel)
         groups = kernel.shape[-1]
@@ -371,15 +369,13 @@ def _onednn_conv_transpose(
     else:
         inputs = _channels_first(inputs)
         one_filter = groups == kernel.shape[1] == 1
-        one_step = steps is not None and 1 in steps
+        one_step = 1 in steps
         if half or many or rank == 3 or (one_filter and one_step):
             # With the channels last, oneDNN's gradients of volumes, of half
             # precision, and of one filter at one step read out of bounds. At
             # stride 1 its error is that of one long sum.
             inputs = _copied(inputs)
-    outputs = _function(inputs.ndim)(
-        inputs, kernel, bias, groups=groups, **arguments
-    )
+    outputs = _function(inputs.ndim)(inputs, kernel, groups=groups, **arguments)
     return outputs.squeeze(2) if as_image else outputs
 
 

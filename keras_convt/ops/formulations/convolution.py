@@ -19,7 +19,11 @@ def convolution(
     """Stride 1: a plain convolution with the flipped kernel."""
     *kernel_size, filters, channels = kernel.shape
     rank = len(kernel_size)
-    kernel = ops.flip(kernel, axis=tuple(range(rank)))
+    for axis in range(rank):
+        if kernel_size[axis] > 1:
+            # OpenVINO converts no TensorFlow model that flips several axes
+            # at once (2026.4).
+            kernel = ops.flip(kernel, axis=axis)
     if groups > 1:
         kernel = ops.reshape(
             kernel, (*kernel_size, filters, groups, channels // groups)

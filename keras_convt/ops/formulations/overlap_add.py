@@ -44,7 +44,9 @@ def overlap_add(
             filters are more than the channels, its longer side comes last,
             and XLA computes it up to twice as fast.
     """
-    kernel = dilate(kernel, dilation_rate)
+    if max(strides) > 1:
+        kernel = dilate(kernel, dilation_rate)
+        dilation_rate = (1,) * len(strides)
     *kernel_size, group_filters, _ = kernel.shape
     filters = group_filters * groups
     chunks = chunks_of(kernel_size, strides)
@@ -77,7 +79,11 @@ def overlap_add(
             # Each sum would round once more: 2.4 times the error at 8 chunks.
             piece = ops.cast(piece, "float32")
         piece = _fill_stride(piece, span, strides, filters)
-        shifts = [(j, m - 1 - j) for j, m in zip(place, chunks, strict=True)]
+        # At stride 1 each tap is a chunk, and moved on by the dilation rate.
+        shifts = [
+            (j * d, (m - 1 - j) * d)
+            for j, m, d in zip(place, chunks, dilation_rate, strict=True)
+        ]
         if any(m > 1 for m in chunks):
             piece = backend.pad(piece, [(0, 0), *shifts, (0, 0)])
         outputs = piece if outputs is None else outputs + piece
@@ -86,7 +92,10 @@ def overlap_add(
     # two reshapes in a row for one, and misreads the sizes of what is between
     # them: see "tf2onnx" in docs/upstream.md.
     batch, *steps = ops.shape(inputs)[:-1]
-    steps = [n + m - 1 for n, m in zip(steps, chunks, strict=True)]
+    steps = [
+        n + (m - 1) * d
+        for n, m, d in zip(steps, chunks, dilation_rate, strict=True)
+    ]
     outputs = depth_to_space(outputs, (batch, *steps), strides, filters)
     return backend.finish(
         outputs, past_last_tap(chunks, strides, kernel_size, crops), bias

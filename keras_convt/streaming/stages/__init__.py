@@ -32,32 +32,14 @@ STAGES: dict[type, Any] = {
 }
 
 # What a subclass may have of its own and still compute what its base does.
-HARMLESS = frozenset(
-    [
-        "__annotations__",
-        "__dict__",
-        "__doc__",
-        "__firstlineno__",
-        "__init__",
-        "__module__",
-        "__new__",
-        "__orig_bases__",
-        "__parameters__",
-        "__qualname__",
-        "__slots__",
-        "__static_attributes__",
-        "__weakref__",
-        "build",
-        "compute_output_shape",
-        "compute_output_spec",
-        "from_config",
-        "get_config",
-        "kernel",
-        "rank",
-        "load_own_variables",
-        "save_own_variables",
-    ]
-)
+_HARMLESS = """
+__annotations__ __dict__ __doc__ __firstlineno__ __init__ __module__
+__new__ __orig_bases__ __parameters__ __qualname__ __slots__
+__static_attributes__ __weakref__ build compute_output_shape
+compute_output_spec from_config get_config kernel rank load_own_variables
+save_own_variables
+"""
+HARMLESS = frozenset(_HARMLESS.split())
 
 WINDOW = (
     "Write a layer with `initial_state` and `step` that remembers a window of "

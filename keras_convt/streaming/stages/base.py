@@ -124,4 +124,5 @@ def with_bias_and_activation(layer: keras.layers.Layer, outputs: Any) -> Any:
 
 
 def activated(layer: keras.layers.Layer, outputs: Any) -> Any:
+    """The outputs of a layer after its activation, if it has one."""
     return outputs if layer.activation is None else layer.activation(outputs)

@@ -18,159 +18,31 @@ from keras_convt.streaming.stages.step_by_step import StepByStep
 from keras_convt.streaming.stages.transposed import TransposedOperation
 from keras_convt.streaming.stages.window import Slice
 
-ELEMENTWISE = frozenset(
-    [
-        "Abs",
-        "Absolute",
-        "Add",
-        "Angle",
-        "Arccos",
-        "Arccosh",
-        "Arcsin",
-        "Arcsinh",
-        "Arctan",
-        "Arctan2",
-        "Arctanh",
-        "BitwiseAnd",
-        "BitwiseNot",
-        "BitwiseOr",
-        "BitwiseXor",
-        "Cast",
-        "Cbrt",
-        "Ceil",
-        "Celu",
-        "Clip",
-        "Conj",
-        "Conjugate",
-        "Copy",
-        "Cos",
-        "Cosh",
-        "Deg2rad",
-        "Divide",
-        "DivideNoNan",
-        "Elu",
-        "Equal",
-        "Erf",
-        "Erfinv",
-        "Exp",
-        "Exp2",
-        "Expm1",
-        "Floor",
-        "FloorDivide",
-        "Fmax",
-        "Fmin",
-        "Fmod",
-        "Gelu",
-        "Greater",
-        "GreaterEqual",
-        "HardShrink",
-        "HardSigmoid",
-        "HardSilu",
-        "HardTanh",
-        "Heaviside",
-        "Hypot",
-        "Imag",
-        "Isclose",
-        "Isfinite",
-        "Isinf",
-        "Isnan",
-        "LeakyRelu",
-        "Less",
-        "LessEqual",
-        "Log",
-        "Log10",
-        "Log1p",
-        "Log2",
-        "LogSigmoid",
-        "Logaddexp",
-        "Logaddexp2",
-        "LogicalAnd",
-        "LogicalNot",
-        "LogicalOr",
-        "LogicalXor",
-        "Maximum",
-        "Minimum",
-        "Mod",
-        "Multiply",
-        "NanToNum",
-        "Negative",
-        "NotEqual",
-        "OnesLike",
-        "Positive",
-        "Power",
-        "Real",
-        "Reciprocal",
-        "Relu",
-        "Relu6",
-        "Remainder",
-        "Round",
-        "Rsqrt",
-        "SaturateCast",
-        "Select",
-        "Selu",
-        "Sigmoid",
-        "Sign",
-        "Signbit",
-        "Silu",
-        "Sin",
-        "Sinc",
-        "Sinh",
-        "SoftShrink",
-        "Softplus",
-        "Softsign",
-        "SparsePlus",
-        "Sqrt",
-        "Square",
-        "Squareplus",
-        "StopGradient",
-        "Subtract",
-        "Tan",
-        "Tanh",
-        "TanhShrink",
-        "Threshold",
-        "TrueDivide",
-        "Trunc",
-        "Where",
-        "ZerosLike",
-    ]
-)
-REDUCTIONS = frozenset(
-    [
-        "All",
-        "Any",
-        "Argmax",
-        "Argmin",
-        "CountNonzero",
-        "Logsumexp",
-        "Max",
-        "Mean",
-        "Median",
-        "Min",
-        "Norm",
-        "Prod",
-        "Std",
-        "Sum",
-        "Var",
-    ]
-)
-ALONG_AN_AXIS = frozenset(
-    [
-        "Concatenate",
-        "CumSum",
-        "Cumprod",
-        "Cumsum",
-        "Diff",
-        "Flip",
-        "Glu",
-        "LogSoftmax",
-        "Normalize",
-        "Roll",
-        "Softmax",
-        "Sort",
-        "Sparsemax",
-        "Split",
-    ]
-)
+_ELEMENTWISE = """
+Abs Absolute Add Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctan2
+Arctanh BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast Cbrt Ceil Celu
+Clip Conj Conjugate Copy Cos Cosh Deg2rad Divide DivideNoNan Elu Equal Erf
+Erfinv Exp Exp2 Expm1 Floor FloorDivide Fmax Fmin Fmod Gelu Greater
+GreaterEqual HardShrink HardSigmoid HardSilu HardTanh Heaviside Hypot Imag
+Isclose Isfinite Isinf Isnan LeakyRelu Less LessEqual Log Log10 Log1p Log2
+LogSigmoid Logaddexp Logaddexp2 LogicalAnd LogicalNot LogicalOr LogicalXor
+Maximum Minimum Mod Multiply NanToNum Negative NotEqual OnesLike Positive
+Power Real Reciprocal Relu Relu6 Remainder Round Rsqrt SaturateCast Select
+Selu Sigmoid Sign Signbit Silu Sin Sinc Sinh SoftShrink Softplus Softsign
+SparsePlus Sqrt Square Squareplus StopGradient Subtract Tan Tanh
+TanhShrink Threshold TrueDivide Trunc Where ZerosLike
+"""
+_REDUCTIONS = """
+All Any Argmax Argmin CountNonzero Logsumexp Max Mean Median Min Norm Prod
+Std Sum Var
+"""
+_ALONG_AN_AXIS = """
+Concatenate CumSum Cumprod Cumsum Diff Flip Glu LogSoftmax Normalize Roll
+Softmax Sort Sparsemax Split
+"""
+ELEMENTWISE = frozenset(_ELEMENTWISE.split())
+REDUCTIONS = frozenset(_REDUCTIONS.split())
+ALONG_AN_AXIS = frozenset(_ALONG_AN_AXIS.split())
 
 
 def stage_of_operation(node: Node, signal: Signal) -> Stage:
@@ -352,12 +224,13 @@ def _get_item(node: Node, signal: Signal) -> Stage:
         )
     if (left, right, stride) == (0, 0, 1):
         return StepByStep(node, signal.on_axis(signal.axis + result))
-    if result or any(k != slice(None) for k in key if k is not cut):
+    others = tuple(slice(None) if k is cut else k for k in key)
+    if stride == 1:
+        return Crop(node, signal, left, -right, others, signal.axis + result)
+    if any(k != slice(None) for k in others):
         raise refusal(
             node, "it cuts time and other axes", "Cut time in a slice alone."
         )
-    if stride == 1:
-        return Crop(node, signal, left, -right)
     return Slice(node, signal, left, -right, stride)
 
 

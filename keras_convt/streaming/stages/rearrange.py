@@ -44,17 +44,34 @@ class Pad(Stage):
 
 
 class Crop(Stage):
-    """Steps taken away before and after: the same stream, another start."""
+    """Steps taken away before and after: the same stream, another start.
+
+    Args:
+        node: The call.
+        signal: What is known of its input.
+        left, right: How many steps are taken away.
+        others: What a slice takes of the other axes.
+        axis: Where time is after it.
+    """
 
     def __init__(
-        self, node: Node, signal: Signal, left: int, right: int
+        self,
+        node: Node,
+        signal: Signal,
+        left: int,
+        right: int,
+        others: tuple[Any, ...] = (),
+        axis: int | None = None,
     ) -> None:
-        super().__init__(node, signal.cropped(left, right))
+        result = signal.cropped(left, right)
+        super().__init__(node, result if axis is None else result.on_axis(axis))
+        self.others = others
 
     def run(
         self, values: dict[int, Any], state: dict[str, Any], moment: Moment
     ) -> tuple[Any, dict[str, Any]]:
-        return values[id(self.node.first)], {}
+        inputs = values[id(self.node.first)]
+        return inputs[self.others] if self.others else inputs, {}
 
 
 class Repeat(Stage):
