@@ -19,7 +19,7 @@ from keras import ops
 from keras_convt import geometry
 from keras_convt.ops.backend.generic import Backend
 from keras_convt.ops.problem import Choice, Context, Problem
-from keras_convt.ops.types import Crops, Sizes, Tensor
+from keras_convt.ops.types import Crops, Size, Sizes, Tensor
 
 # Rows from which a matrix product is worth oneDNN's reordering of the factors,
 # and the most elements of the second factor that one row repays.
@@ -186,6 +186,22 @@ class Torch(Backend):
             if left > 0 or right > 0:
                 kept = outputs.shape[axis] - (left + right)
                 outputs = outputs.narrow(axis, left, kept)
+        return outputs
+
+    def window(
+        self, outputs: Tensor, lefts: Sequence[Size], lengths: Sequence[Size]
+    ) -> Tensor:
+        import torch
+
+        if not torch.compiler.is_exporting():
+            return super().window(outputs, lefts, lengths)
+        # A slice ends where the tensor ends, so its length depends on which
+        # is the shorter, and the program would hold for half of the sizes.
+        for axis, (left, length) in enumerate(
+            zip(lefts, lengths, strict=True), start=1
+        ):
+            places = torch.arange(length, device=outputs.device) + left
+            outputs = outputs.index_select(axis, places)
         return outputs
 
     def own_padding(
