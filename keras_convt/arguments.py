@@ -15,9 +15,6 @@ import keras
 # The largest size that every backend takes.
 LARGEST = 2**31 - 1
 
-# How R's NA_integer_ arrives in Python.
-R_MISSING_INTEGER = -(2**31)
-
 
 def whole_number(value: Any, name: str, minimum: int | None = None) -> int:
     """Return `value` as an int. A whole float, as R and JSON send, is one."""
@@ -33,17 +30,12 @@ def whole_number(value: Any, name: str, minimum: int | None = None) -> int:
         raise ValueError(
             f"`{name}` must be {expected}. Received: {name}={value!r}."
         )
-    if value == R_MISSING_INTEGER:
-        raise ValueError(
-            f"`{name}` must be {expected}. Received: {name}={value}, "
-            "which is how a missing integer (NA) of R arrives."
-        )
-    if abs(float(value)) > LARGEST:
+    whole = int(float(value))
+    if abs(whole) > LARGEST:
         raise ValueError(
             f"`{name}` must be {expected}, and of at most {LARGEST}. "
             f"Received: {name}={value!r}."
         )
-    whole = int(float(value))
     if minimum is not None and whole < minimum:
         raise ValueError(
             f"`{name}` must be {expected}. Received: {name}={value!r}."

@@ -309,7 +309,13 @@ RUNNING = {
         ),
         ("jax-export", {"positions": None}, "native"),
         ("jax-export", {"kernel_size": (2,)}, "overlap_add"),
-        ("jax-export", {"groups": 64}, "by_group"),
+        ("jax-export", {"groups": 4}, "by_group"),
+        ("jax-export", {"groups": 64}, "overlap_add"),
+        (
+            "jax-export",
+            {"groups": 128, "filters": 128},
+            "shift_multiply_add",
+        ),
         ("jax-export", STRIDE_ONE, "convolution"),
         (
             "jax-export",

@@ -189,7 +189,7 @@ def test_refusals(show):
     with pytest.raises(TypeError, match="`layer` must be a transposed"):
         show(keras.layers.Conv1D(1, 3))
     layer = keras_convt.Conv1DTranspose(1, 3, padding=5)
-    with pytest.raises(ValueError, match="`padding` must leave samples"):
+    with pytest.raises(ValueError, match="`padding` must leave a sample"):
         show(layer, 2)
     with pytest.raises(ValueError, match="`steps` must be a whole number"):
         show(layer, 0)

@@ -7,12 +7,12 @@ A notebook is a Python script in `docs/notebooks` with cells that start with
 import functools
 from pathlib import Path
 
-import jupyter_client
 import jupytext
 import nbclient
 import nbconvert
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
+from traitlets.config import Config
 
 SECONDS = 300
 
@@ -25,7 +25,7 @@ def _executed(text):
         notebook,
         timeout=SECONDS,
         # Through the file system: a port would be open to everyone here.
-        km=jupyter_client.AsyncKernelManager(transport="ipc"),
+        config=Config(KernelManager={"transport": "ipc"}),
     ).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -45,7 +45,10 @@ def on_files(files, config):
     for path in sorted((Path(config.docs_dir) / "notebooks").glob("*.py")):
         body, pictures = _executed(path.read_text(encoding="utf-8"))
         for name, content in pictures.items():
-            body = body.replace(f"]({name})", f"]({path.stem}_{name})")
+            body = body.replace(
+                f"![png]({name})",
+                f"![What the code above draws]({path.stem}_{name})",
+            )
             files.append(
                 File.generated(
                     config,

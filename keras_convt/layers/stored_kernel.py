@@ -49,9 +49,11 @@ class StoredKernel(BaseTranspose):
     ) -> None:
         super().__init__(**kwargs)
         self.lora_rank = lora_rank
-        if lora_alpha is not None:
+        if lora_alpha is None:
+            lora_alpha = self.lora_rank
+        else:
             lora_alpha = arguments.number(lora_alpha, "lora_alpha")
-        self.lora_alpha = lora_alpha or self.lora_rank
+        self.lora_alpha = lora_alpha
         self.lora_enabled = False
         if isinstance(quantization_config, dict):
             quantization_config = keras.saving.deserialize_keras_object(
@@ -165,9 +167,9 @@ class StoredKernel(BaseTranspose):
                 ("b_initializer", b_initializer),
             )
         ]
-        if lora_alpha is not None:
-            lora_alpha = arguments.number(lora_alpha, "lora_alpha")
-        self.lora_alpha = lora_alpha or rank
+        if lora_alpha is None:
+            lora_alpha = rank
+        self.lora_alpha = arguments.number(lora_alpha, "lora_alpha")
         type(self).lora_rank.keep(self, rank)
         # A built layer takes no new weights, and Keras has no public way to
         # add some but `quantize`.
@@ -314,6 +316,9 @@ class StoredKernel(BaseTranspose):
         self, a_initializer: Any = "he_uniform", b_initializer: Any = "zeros"
     ) -> None:
         """Add the two factors, and freeze the kernel."""
+        if self.lora_alpha is None:
+            # Where `lora_rank` was set after the constructor.
+            self.lora_alpha = self.lora_rank
         *front, channels = self._kernel.shape
         self.lora_kernel_a, self.lora_kernel_b = (
             self.add_weight(

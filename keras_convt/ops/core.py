@@ -238,7 +238,8 @@ def transposed_convolution(
         dtype=dtype_of(inputs),
         context=backend.context(inputs),
     )
-    outputs = _formulation(choose(problem, implementation))(
+    outputs = backend.run(
+        _formulation(choose(problem, implementation)),
         inputs,
         kernel,
         bias if known else None,

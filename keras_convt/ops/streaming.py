@@ -9,6 +9,7 @@ changes.
 from keras import ops
 
 from keras_convt.geometry import Axis
+from keras_convt.ops.backend import backend
 from keras_convt.ops.core import transposed_convolution
 from keras_convt.ops.types import Size, Tensor
 
@@ -96,12 +97,13 @@ def convolution_step(
     """
     kept = state.shape[1]
     inputs = ops.concatenate([state, chunk], axis=1) if kept else chunk
-    outputs = ops.conv(
+    # The backend's own, of all that is right there in half precision.
+    outputs = backend.convolution(
         inputs,
         kernel,
-        strides=1,
-        padding="valid",
-        data_format="channels_last",
-        dilation_rate=dilation_rate,
+        None,
+        (dilation_rate,),
+        inputs.shape[-1] // kernel.shape[1],
+        (0,),
     )
     return outputs, inputs[:, -kept:] if kept else state

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_convt.arguments import R_MISSING_INTEGER
 from keras_convt.r.functions import keras_object_of
+
+# How R's NA_integer_ arrives in Python.
+R_MISSING_INTEGER = -(2**31)
 
 # Arguments of Keras's layers that may be a bool and default to None.
 FLAGS_OR_NONE = ("flash_attention", "ragged", "sparse")

@@ -76,7 +76,12 @@ def openvino(path):
         results = compiled(
             {name: x for name, x in inputs.items() if name in known}
         )
-        return [results[port] for port in compiled.outputs]
+        # Some sizes within a TensorFlow model are outputs too, of no axes.
+        return [
+            results[port]
+            for port in compiled.outputs
+            if port.partial_shape.rank.is_dynamic or len(port.partial_shape)
+        ]
 
     return run
 

@@ -1,8 +1,8 @@
 """What formulations need of a backend, written in `keras.ops` alone."""
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -62,6 +62,23 @@ class Backend:
         return [Choice("native", f"not measured with {self.name}")]
 
     # Tensors.
+
+    def run(
+        self,
+        formulation: Callable[..., Tensor],
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        *sizes: Any,
+    ) -> Tensor:
+        """Call a formulation, in what the backend needs around it.
+
+        Args:
+            formulation: One of `keras_convt.ops.formulations`.
+            inputs, kernel, bias: Its tensors.
+            *sizes: Its other arguments.
+        """
+        return formulation(inputs, kernel, bias, *sizes)
 
     def matmul(self, first: Tensor, second: Tensor) -> Tensor:
         """Product of `(..., channels)` and `(channels, columns)`."""

@@ -149,8 +149,12 @@ def _exported(problem: Problem) -> list[Choice]:
             # jax2onnx converts no dilated convolution of volumes (0.17).
             return [Choice("overlap_add", "exported, a dilated volume")]
         return [Choice("convolution", "exported, stride 1")]
+    if problem.depthwise:
+        return _depthwise(problem)
     if problem.groups > 1:
-        return [Choice("by_group", "exported, groups")]
+        if problem.groups < MANY_GROUPS:
+            return [Choice("by_group", "exported, few groups")]
+        return [Choice("overlap_add", "exported, many groups")]
     if problem.kernel_size == problem.strides:
         return [Choice("overlap_add", "exported, taps that do not overlap")]
     return [Choice("native", "exported")]

@@ -141,19 +141,22 @@ def _contributions(
             )
         columns = ops.reshape(taps, (width, channels))
         return backend.matmul(inputs, ops.transpose(columns))
-    by_group = ops.reshape(inputs, (*positions, groups, channels // groups))
+    rows, letters = tuple(positions), "n" + STEPS[: len(positions) - 1]
+    if len(positions) > 3:
+        # LiteRT has no products of more than 5 axes (2.3.0).
+        rows, letters = (-1,), "n"
     taps = ops.reshape(taps, (count, group_filters, groups, channels // groups))
-    steps = STEPS[: len(positions) - 1]
     if group_filters == 1 and groups == channels:
         # Depthwise: no sums over channels, so no matrix product. In half
         # precision its gradient would add up all positions in that.
+        inputs = ops.reshape(inputs, (*rows, 1, channels))
         taps = ops.reshape(taps, (count, channels))
         if dtype_of(inputs) in HALF:
             inputs = ops.cast(inputs, "float32")
             taps = ops.cast(taps, "float32")
-        products = ops.expand_dims(inputs, -2) * taps
-        return ops.reshape(products, (*positions, count * channels))
-    products = ops.einsum(f"n{steps}gc,tfgc->n{steps}tgf", by_group, taps)
+        return ops.reshape(inputs * taps, (*positions, count * channels))
+    by_group = ops.reshape(inputs, (*rows, groups, channels // groups))
+    products = ops.einsum(f"{letters}gc,tfgc->{letters}tgf", by_group, taps)
     return ops.reshape(products, (*positions, count * groups * group_filters))
 
 

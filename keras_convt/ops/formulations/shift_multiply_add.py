@@ -117,8 +117,7 @@ def _shifted(
     inputs: Tensor, place: tuple[int, ...], chunks: list[int]
 ) -> Tensor:
     """What was there `place` steps ago, of inputs with zeros at both ends."""
-    for axis, (j, m) in enumerate(zip(place, chunks, strict=True), start=1):
-        if m > 1:
-            span = slice(m - 1 - j, -j if j else None)
-            inputs = inputs[(slice(None),) * axis + (span,)]
-    return inputs
+    return backend.crop(
+        inputs,
+        tuple((m - 1 - j, j) for j, m in zip(place, chunks, strict=True)),
+    )

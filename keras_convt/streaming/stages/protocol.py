@@ -61,22 +61,12 @@ class OwnStep(Stage):
             node,
             result,
             {
-                f"state_{n}": self._slot(n, tensor)
+                f"state_{n}": _slot(layer, n, tensor)
                 for n, tensor in enumerate(keras.tree.flatten(first))
             },
         )
         self.input_signal = signal
         self.start_matters = signal.delay > 0
-
-    def _slot(self, number: int, tensor: Any) -> Slot:
-        layer = self.node.operation
-        return Slot(
-            tuple(tensor.shape[1:]),
-            keras.backend.standardize_dtype(tensor.dtype),
-            initial=lambda batch_size: keras.tree.flatten(
-                layer.initial_state(batch_size)
-            )[number],
-        )
 
     def run(
         self, values: dict[int, Any], state: dict[str, Any], moment: Moment
@@ -102,6 +92,17 @@ class OwnStep(Stage):
         return outputs, dict(
             zip(self.slots, keras.tree.flatten(after), strict=True)
         )
+
+
+def _slot(layer: Any, number: int, tensor: Any) -> Slot:
+    """One tensor of a layer's own state."""
+    return Slot(
+        tuple(tensor.shape[1:]),
+        keras.backend.standardize_dtype(tensor.dtype),
+        initial=lambda batch_size: keras.tree.flatten(
+            layer.initial_state(batch_size)
+        )[number],
+    )
 
 
 def has_own_step(layer: Any) -> bool:
