@@ -111,11 +111,13 @@ def export(model, kind, path):
     elif kind == "torch":
         from torch.export import Dim
 
-        arguments["dynamic_shapes"] = _unpacked(
-            [
-                {axis: Dim.DYNAMIC for axis, n in enumerate(x.shape) if not n}
-                for x in model.inputs
-            ]
+        shapes = [
+            {axis: Dim.DYNAMIC for axis, n in enumerate(x.shape) if n is None}
+            for x in model.inputs
+        ]
+        # A model with several inputs takes them as one tuple.
+        arguments["dynamic_shapes"] = (
+            [tuple(shapes)] if len(shapes) > 1 else shapes[0]
         )
     model.export(path, format=kind, verbose=False, **arguments)
 
