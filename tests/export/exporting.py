@@ -115,9 +115,9 @@ def export(model, kind, path):
             {axis: Dim.DYNAMIC for axis, n in enumerate(x.shape) if n is None}
             for x in model.inputs
         ]
-        # A model with several inputs takes them as one tuple.
+        # Several inputs are one list, the only argument of the program.
         arguments["dynamic_shapes"] = (
-            [tuple(shapes)] if len(shapes) > 1 else shapes[0]
+            [(shapes,)] if len(shapes) > 1 else shapes[0]
         )
     model.export(path, format=kind, verbose=False, **arguments)
 

@@ -93,7 +93,7 @@ def torch(path):
 
     def run(inputs):
         tensors = [torch.from_numpy(x) for x in inputs.values()]
-        outputs = module(tuple(tensors) if len(tensors) > 1 else tensors[0])
+        outputs = module(tensors if len(tensors) > 1 else tensors[0])
         if isinstance(outputs, torch.Tensor):
             outputs = [outputs]
         return [y.detach().numpy() for y in outputs]
