@@ -262,7 +262,7 @@ class Torch(Backend):
             "output_padding": output_padding,
             "dilation": dilation_rate,
         }
-        if onednn:
+        if onednn and steps is not None:
             outputs = _onednn_conv_transpose(
                 inputs, kernel, groups, steps, arguments
             )
