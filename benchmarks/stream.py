@@ -108,7 +108,7 @@ def main() -> None:
         "memory_after_1000_steps": memory[1_000],
         "memory_at_the_end": memory[steps],
     }
-    folder = environment.RESULTS / ("quick" if chosen.quick else "")
+    folder = environment.results(chosen.quick)
     environment.write(folder / f"stream-{backend}.json", result)
     grown = (memory[steps] - memory[1_000]) / 2**20
     print(

@@ -141,7 +141,7 @@ def channel_axis(data_format: str) -> int:
 def output_shape(
     input_shape: Sequence[int | None],
     axes: tuple[Axis, ...],
-    filters: int,
+    filters: int | None,
     data_format: str,
     output_size: tuple[int | None, ...] | None = None,
 ) -> tuple[int | None, ...]:
@@ -176,9 +176,9 @@ def checked_output_steps(axis: Axis, steps: int) -> int:
     outputs = axis.output_steps(steps)
     if outputs < min(steps, 1):
         raise ValueError(
-            f"`padding` must leave samples of the {axis.full_steps(steps)} "
-            f"that {steps} input steps reach. Received: "
-            f"padding={axis.padding!r}."
+            f"`padding` must leave a sample: it crops {sum(axis.crop)} of the "
+            f"{axis.full_steps(steps)} samples that {steps} input steps "
+            f"reach. Received: padding={axis.padding!r}."
         )
     return outputs
 

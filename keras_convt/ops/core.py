@@ -238,7 +238,8 @@ def transposed_convolution(
         dtype=dtype_of(inputs),
         context=backend.context(inputs),
     )
-    outputs = _formulation(choose(problem, implementation))(
+    outputs = backend.run(
+        _formulation(choose(problem, implementation)),
         inputs,
         kernel,
         bias if known else None,
@@ -251,6 +252,7 @@ def transposed_convolution(
         if known
         else tuple((0, min(axis.crop[1], 0) - axis.stride) for axis in axes),
     )
+    outputs = backend.in_memory_format_of(inputs, outputs)
     if requested is not None and not known:
         outputs = backend.window(
             outputs, tuple(left for left, _ in crops), requested

@@ -9,6 +9,7 @@ changes.
 from keras import ops
 
 from keras_convt.geometry import Axis
+from keras_convt.ops.backend import backend
 from keras_convt.ops.core import transposed_convolution
 from keras_convt.ops.types import Size, Tensor
 
@@ -31,7 +32,12 @@ def initial_state(
 
 
 def step(
-    chunk: Tensor, state: Tensor, kernel: Tensor, axis: Axis, groups: int
+    chunk: Tensor,
+    state: Tensor,
+    kernel: Tensor,
+    axis: Axis,
+    groups: int,
+    implementation: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """The samples that `chunk` completes, and the state after it.
 
@@ -42,6 +48,7 @@ def step(
             `(kernel_size, filters // groups, channels)`.
         axis: The axis; its padding does not matter.
         groups: Number of groups.
+        implementation: `"auto"`, or the name of a formulation.
 
     Returns:
         `(batch, steps * stride, filters)`, and the next state.
@@ -56,7 +63,12 @@ def step(
         (0, min(axis.effective_kernel - axis.stride, 0)),
     )
     outputs = transposed_convolution(
-        chunk, kernel, (whole,), "channels_last", groups
+        chunk,
+        kernel,
+        (whole,),
+        "channels_last",
+        groups,
+        implementation=implementation,
     )
     if kept == 0:
         return outputs, state
@@ -85,12 +97,13 @@ def convolution_step(
     """
     kept = state.shape[1]
     inputs = ops.concatenate([state, chunk], axis=1) if kept else chunk
-    outputs = ops.conv(
+    # The backend's own, of all that is right there in half precision.
+    outputs = backend.convolution(
         inputs,
         kernel,
-        strides=1,
-        padding="valid",
-        data_format="channels_last",
-        dilation_rate=dilation_rate,
+        None,
+        (dilation_rate,),
+        inputs.shape[-1] // kernel.shape[1],
+        (0,),
     )
     return outputs, inputs[:, -kept:] if kept else state

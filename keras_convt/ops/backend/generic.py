@@ -1,8 +1,8 @@
 """What formulations need of a backend, written in `keras.ops` alone."""
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -63,6 +63,23 @@ class Backend:
 
     # Tensors.
 
+    def run(
+        self,
+        formulation: Callable[..., Tensor],
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        *sizes: Any,
+    ) -> Tensor:
+        """Call a formulation, in what the backend needs around it.
+
+        Args:
+            formulation: One of `keras_convt.ops.formulations`.
+            inputs, kernel, bias: Its tensors.
+            *sizes: Its other arguments.
+        """
+        return formulation(inputs, kernel, bias, *sizes)
+
     def matmul(self, first: Tensor, second: Tensor) -> Tensor:
         """Product of `(..., channels)` and `(channels, columns)`."""
         if dtype_of(first) == "float64":
@@ -122,6 +139,14 @@ class Backend:
         """Crop `outputs`, then add the bias of shape `(filters,)`."""
         outputs = self.crop(outputs, crops)
         return outputs if bias is None else ops.add(outputs, bias)
+
+    def in_memory_format_of(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """`outputs`, in memory as what comes next in a network wants them.
+
+        That is most often how `inputs` came. Both are channels_last; what a
+        backend may do is to copy `outputs` in another order of the memory.
+        """
+        return outputs
 
     def own_padding(
         self, borders: Sequence[tuple[int, int]], reach: Sequence[int]

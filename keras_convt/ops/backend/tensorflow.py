@@ -11,9 +11,9 @@ from typing import Any
 from keras import ops
 
 from keras_convt.ops.backend import tensorflow_xla
-from keras_convt.ops.backend.generic import Backend, positions_of
+from keras_convt.ops.backend.generic import Backend, dtype_of, positions_of
 from keras_convt.ops.problem import Choice, Context, Problem
-from keras_convt.ops.types import Crops, Sizes, Tensor
+from keras_convt.ops.types import HALF, Crops, Sizes, Tensor
 
 # Multiplications under which a call costs more than its arithmetic.
 SMALL_WORK = 4_000_000
@@ -57,6 +57,23 @@ class TensorFlow(Backend):
         starts = [left for left, _ in crops]
         return ops.slice(outputs, (0, *starts, 0), (batch, *kept, channels))
 
+    def convolution(
+        self,
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        dilation_rate: Sizes,
+        groups: int,
+        padding: Sizes,
+    ) -> Tensor:
+        dtype = dtype_of(inputs)
+        if _half_on_cpu(inputs):
+            inputs, kernel, bias = _in_float32(inputs, kernel, bias)
+        outputs = super().convolution(
+            inputs, kernel, bias, dilation_rate, groups, padding
+        )
+        return ops.cast(outputs, dtype)
+
     def conv_transpose(
         self,
         inputs: Tensor,
@@ -69,6 +86,15 @@ class TensorFlow(Backend):
     ) -> Tensor:
         import tensorflow as tf
 
+        if _half_on_cpu(inputs):
+            outputs = self.conv_transpose(
+                *_in_float32(inputs, kernel, bias),
+                strides,
+                dilation_rate,
+                groups,
+                crops,
+            )
+            return ops.cast(outputs, dtype_of(inputs))
         kernel_size = tuple(kernel.shape[:-2])
         shape = ops.shape(inputs)
         # What TensorFlow calls SAME is a window that its kernels compute
@@ -223,6 +249,23 @@ def _within_xla() -> bool:
             context = context.outer_context
         graph = getattr(graph, "outer_graph", None)
     return False
+
+
+def _half_on_cpu(inputs: Tensor) -> bool:
+    """Whether a convolution of a tensor has to be computed in float32.
+
+    On processors with AMX some of oneDNN's convolutions of bfloat16, and of
+    their gradients, are wrong (TensorFlow 2.21): see "bfloat16" in
+    docs/upstream.md. Without AMX, and in float16, float32 is faster.
+    """
+    return dtype_of(inputs) in HALF and _device_of(inputs) == "cpu"
+
+
+def _in_float32(
+    inputs: Tensor, kernel: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    bias = None if bias is None else ops.cast(bias, "float32")
+    return ops.cast(inputs, "float32"), ops.cast(kernel, "float32"), bias
 
 
 def _device_of(inputs: Tensor) -> str:

@@ -11,7 +11,7 @@ docs/upstream.md has the reproductions.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras import ops
@@ -118,6 +118,29 @@ class Torch(Backend):
         # With the window in the same pass, and the bias in place: 1.6 / 1.4.
         return [Choice("native", "the backend's own, with window and bias")]
 
+    def run(
+        self,
+        formulation: Callable[..., Tensor],
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        *sizes: Any,
+    ) -> Tensor:
+        import torch
+
+        device = inputs.device.type
+        if not torch.is_autocast_enabled(device):
+            return formulation(inputs, kernel, bias, *sizes)
+        # The dtype of the sum is that of PyTorch's own under autocast, which
+        # decides for each of its functions: what a formulation is made of
+        # would come in different dtypes.
+        dtype = torch.get_autocast_dtype(device)
+        if inputs.dtype != torch.float64:
+            inputs, kernel = inputs.to(dtype), kernel.to(dtype)
+        with torch.autocast(device, enabled=False):
+            outputs = formulation(inputs, kernel, None, *sizes)
+            return outputs if bias is None else outputs + bias
+
     def matmul(self, first: Tensor, second: Tensor) -> Tensor:
         import torch
         from torch.nn import functional
@@ -141,6 +164,18 @@ class Torch(Backend):
         taps = second.t().reshape(columns, channels, 1, 1)
         outputs = functional.conv2d(image, taps)
         return outputs.permute(0, 2, 3, 1).reshape(*positions, columns)
+
+    def in_memory_format_of(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        if not (
+            _onednn(inputs)
+            and _signal_has_channels_first(inputs)
+            and outputs.is_contiguous()
+        ):
+            return outputs
+        # PyTorch's convolutions of signals want the channels first in memory,
+        # and each of them copies a signal that has them last. What comes from
+        # one of them most often goes to several.
+        return _channels_last(_channels_first(outputs).contiguous())
 
     def pad(self, tensor: Tensor, zeros: Sequence[tuple[int, int]]) -> Tensor:
         from torch.nn import functional
@@ -198,13 +233,15 @@ class Torch(Backend):
         function = (functional.conv1d, functional.conv2d, functional.conv3d)[
             inputs.ndim - 3
         ]
-        dtype = inputs.dtype
+        if _half_on_cpu(inputs):
+            outputs = self.convolution(
+                *_in_float32(inputs, kernel, bias),
+                dilation_rate,
+                groups,
+                padding,
+            )
+            return outputs.to(inputs.dtype)
         onednn = _onednn(inputs)
-        if onednn and inputs.ndim == 5 and _is_half(inputs):
-            # oneDNN's gradients of volumes in half precision read out of
-            # bounds.
-            inputs, kernel = inputs.float(), kernel.float()
-            bias = None if bias is None else bias.float()
         inputs = _channels_first(inputs)
         if onednn:
             # With the channels last in memory, oneDNN adds all products of a
@@ -218,7 +255,7 @@ class Torch(Backend):
             dilation=dilation_rate,
             groups=groups,
         )
-        return _channels_last(outputs.to(dtype))
+        return _channels_last(outputs)
 
     def conv_transpose(
         self,
@@ -232,6 +269,15 @@ class Torch(Backend):
     ) -> Tensor:
         import torch
 
+        if _half_on_cpu(inputs):
+            outputs = self.conv_transpose(
+                *_in_float32(inputs, kernel, bias),
+                strides,
+                dilation_rate,
+                groups,
+                crops,
+            )
+            return outputs.to(inputs.dtype)
         exporting = torch.compiler.is_exporting() or _tracing()
         onednn = _onednn(inputs) and not exporting
         # Sizes may not be asked for where they are to be left open.
@@ -353,23 +399,25 @@ def _onednn_conv_transpose(
     # With two channels or filters a group it is 3 times slower so, with four
     # 20 times faster.
     width = min(kernel.shape[0] // groups, kernel.shape[1])
-    half = _is_half(inputs)
     many = max(arguments["stride"]) == 1 and channels > FEW_CHANNELS * groups
     as_image = (
         rank == 1
-        and not (half or many)
+        and not many
         and (
             groups == 1
             or width >= 4
             or (depthwise and max(arguments["dilation"]) == 1)
         )
         and kernel.shape[-1] < LARGE_KERNEL
+        and not (groups == 1 and _signal_has_channels_first(inputs))
     )
     if as_image:
         # Images have a memory format with the channels last, signals none: as
-        # an image one step high, a signal is not copied, unless it comes from
-        # a convolution of PyTorch's, which leaves its channels first in
-        # memory. With large kernels images are a fifth slower.
+        # an image one step high, a signal that has them last is not copied.
+        # One that has them first, as PyTorch's convolutions of signals leave
+        # it, would be copied here, and again by the next convolution: training
+        # an EnCodec-like decoder then took 1.17 times as long. With large
+        # kernels images are a fifth slower.
         inputs = _channels_first(inputs.contiguous()).unsqueeze(2)
         kernel = kernel.unsqueeze(2)
         flat = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
@@ -380,13 +428,23 @@ def _onednn_conv_transpose(
         inputs = _channels_first(inputs)
         one_filter = groups == kernel.shape[1] == 1
         one_step = 1 in steps
-        if half or many or rank == 3 or (one_filter and one_step):
-            # With the channels last, oneDNN's gradients of volumes, of half
-            # precision, and of one filter at one step read out of bounds. At
-            # stride 1 its error is that of one long sum.
+        if many or rank == 3 or (one_filter and one_step):
+            # With the channels last, oneDNN's gradients of volumes, and of
+            # one filter at one step, read out of bounds. At stride 1 its error
+            # is that of one long sum.
             inputs = _copied(inputs)
     outputs = _function(inputs.ndim)(inputs, kernel, groups=groups, **arguments)
     return outputs.squeeze(2) if as_image else outputs
+
+
+def _signal_has_channels_first(inputs: Tensor) -> bool:
+    """Whether the channels of channels_last signals are first in memory."""
+    import torch
+
+    if inputs.ndim != 3 or torch.compiler.is_exporting() or _tracing():
+        return False
+    _, steps, channels = inputs.shape
+    return steps > 1 and channels > 1 and inputs.stride(1) == 1
 
 
 def _function(axes: int) -> Any:
@@ -418,10 +476,26 @@ def _with_bias(outputs: Tensor, bias: Tensor) -> Tensor:
         return outputs + bias
 
 
-def _is_half(tensor: Tensor) -> bool:
+def _half_on_cpu(tensor: Tensor) -> bool:
+    """Whether a convolution of a tensor has to be computed in float32.
+
+    On processors with AMX some of oneDNN's convolutions of bfloat16, and many
+    of their gradients, are wrong (PyTorch 2.13): see "bfloat16" in
+    docs/upstream.md. In float32 it is as fast or faster without AMX: 128 ->
+    64 k16 s8 1.4 / 1.3 times, and in float16, whose gradients oneDNN does not
+    have, 1.3 / 60.
+    """
     import torch
 
-    return tensor.dtype in (torch.float16, torch.bfloat16)
+    half = tensor.dtype in (torch.float16, torch.bfloat16)
+    return half and tensor.device.type == "cpu"
+
+
+def _in_float32(
+    inputs: Tensor, kernel: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    bias = None if bias is None else bias.float()
+    return inputs.float(), kernel.float(), bias
 
 
 def _copied(tensor: Tensor) -> Tensor:
