@@ -368,6 +368,8 @@ RUNNING = {
         ("torch", {"positions": 0}, "overlap_add"),
         ("torch-export", {"groups": 128, "filters": 128}, "native"),
         ("torch-export", {}, "native"),
+        ("torch-export", {"kernel_size": (2,)}, "overlap_add"),
+        ("torch-export", {"kernel_size": (2,), "groups": 2}, "native"),
         ("torch", {"groups": 128, "filters": 128}, "native"),
         (
             "torch",

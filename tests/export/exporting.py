@@ -111,11 +111,13 @@ def export(model, kind, path):
     elif kind == "torch":
         from torch.export import Dim
 
-        arguments["dynamic_shapes"] = _unpacked(
-            [
-                {axis: Dim.DYNAMIC for axis, n in enumerate(x.shape) if not n}
-                for x in model.inputs
-            ]
+        shapes = [
+            {axis: Dim.DYNAMIC for axis, n in enumerate(x.shape) if n is None}
+            for x in model.inputs
+        ]
+        # Several inputs are one list, the only argument of the program.
+        arguments["dynamic_shapes"] = (
+            [(shapes,)] if len(shapes) > 1 else shapes[0]
         )
     model.export(path, format=kind, verbose=False, **arguments)
 
