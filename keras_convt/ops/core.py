@@ -235,6 +235,7 @@ def transposed_convolution(
         channels=kernel.shape[-1],
         filters=kernel.shape[-2] * groups,
         positions=positions_of(inputs),
+        steps=steps if all(isinstance(n, int) for n in steps) else None,
         dtype=dtype_of(inputs),
         context=backend.context(inputs),
     )

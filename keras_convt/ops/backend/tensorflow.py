@@ -145,6 +145,11 @@ def _graph(problem: Problem) -> list[Choice]:
     if problem.unit_strides and problem.dilated:
         # It has no dilated transposed convolution on a CPU.
         return [Choice("convolution", "stride 1, dilated")]
+    if problem.one_step:
+        return [Choice("overlap_add", "one step: a matrix product")]
+    if problem.context.engine == "eager" or problem.too_many_terms:
+        # Each term is a call, and each term of a graph takes time to start.
+        return [Choice("native", "eager, or many terms")]
     if (
         problem.positions is not None
         and problem.positions * problem.weights < SMALL_WORK
