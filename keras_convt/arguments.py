@@ -15,6 +15,9 @@ import keras
 # How R's NA_integer_ arrives in Python.
 R_MISSING_INTEGER = -(2**31)
 
+# The largest size that all backends count with: beyond it, some wrap round.
+LARGEST = 2**31 - 1
+
 
 def whole_number(value: Any, name: str, minimum: int | None = None) -> int:
     """Return `value` as an int. A whole float, as R and JSON send, is one."""
@@ -36,6 +39,11 @@ def whole_number(value: Any, name: str, minimum: int | None = None) -> int:
             "which is how a missing integer (NA) of R arrives."
         )
     whole = int(float(value))
+    if abs(whole) > LARGEST:
+        raise ValueError(
+            f"`{name}` must be {expected} and at most {LARGEST}. "
+            f"Received: {name}={value!r}."
+        )
     if minimum is not None and whole < minimum:
         raise ValueError(
             f"`{name}` must be {expected}. Received: {name}={value!r}."

@@ -200,7 +200,11 @@ RUNNING = {
             "overlap_add",
         ),
         ("jax", {"kernel_size": (64,)}, "sub_pixel_convolution"),
-        ("jax", {"kernel_size": (64,), "steps": (20,)}, "overlap_add"),
+        (
+            "jax",
+            {"kernel_size": (64,), "steps": (20,), "positions": 20},
+            "overlap_add",
+        ),
         ("jax", STRIDE_ONE | {"steps": (1,), "filters": 512}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
         ("tensorflow-xla", {}, "overlap_add_transposed"),
@@ -242,7 +246,9 @@ RUNNING = {
         ),
         (
             "tensorflow-xla",
-            STRIDE_ONE | {"kernel_size": (3, 3, 3), "filters": 128},
+            STRIDE_ONE
+            | {"kernel_size": (3, 3, 3), "filters": 128}
+            | {"positions": 1000},
             "overlap_add",
         ),
         ("tensorflow-xla", {"positions": None}, "overlap_add"),

@@ -150,6 +150,12 @@ class BaseTranspose(keras.layers.Layer):
                 f"{self.rank + 2} axes. Received: input_shape={shape}."
             )
         channels = shape[geometry.channel_axis(self.data_format)]
+        if channels == 0:
+            raise ValueError(
+                f"The input of {type(self).__name__} must have channels. "
+                f"Received: input_shape={shape}, "
+                f"data_format={self.data_format!r}."
+            )
         if channels is None:
             raise ValueError(
                 f"The channels of the input of {type(self).__name__} must be "

@@ -173,6 +173,11 @@ class ConvTranspose(keras.Operation):
                 f"inputs.shape={tuple(inputs.shape)}, "
                 f"kernel.shape={tuple(kernel.shape)}."
             )
+        if 0 in tuple(kernel.shape):
+            raise ValueError(
+                "`kernel` must have taps, filters and channels. Received: "
+                f"kernel.shape={tuple(kernel.shape)}."
+            )
         channels = inputs.shape[geometry.channel_axis(self.data_format)]
         if channels != kernel.shape[-1]:
             raise ValueError(
