@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-# The largest size that every backend takes.
+# The largest size that all backends count with: beyond it, some wrap round.
 LARGEST = 2**31 - 1
 
 
@@ -33,7 +33,7 @@ def whole_number(value: Any, name: str, minimum: int | None = None) -> int:
     whole = int(float(value))
     if abs(whole) > LARGEST:
         raise ValueError(
-            f"`{name}` must be {expected}, and of at most {LARGEST}. "
+            f"`{name}` must be {expected} and at most {LARGEST}. "
             f"Received: {name}={value!r}."
         )
     if minimum is not None and whole < minimum:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import keras_convt
+from keras_convt import arguments
 
 Layer = keras_convt.Conv1DTranspose
 REFUSED = (ValueError, TypeError)
@@ -397,3 +398,27 @@ def test_a_model_whose_output_does_not_fit(shape):
     assert model.layers == layers
     assert not model.weights
     assert model.output_shape == (None, *shape)
+
+
+@pytest.mark.parametrize("value", [1e30, 2**31, -(2**32)])
+def test_a_size_that_backends_cannot_count_to(value):
+    with pytest.raises(ValueError, match=r"`padding` must be .* at most"):
+        arguments.crops((0, value), 1, "padding")
+    if value > 0:
+        with pytest.raises(ValueError, match=r"`strides` must be .* at most"):
+            arguments.sizes(value, 1, "strides")
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 3), (3, 0, 3), (3, 2, 0)])
+def test_a_kernel_of_nothing(shape):
+    with pytest.raises(ValueError, match="`kernel` must have taps, filters"):
+        keras_convt.ops.conv_transpose(
+            np.ones((1, 4, shape[-1])), np.ones(shape)
+        )
+
+
+def test_inputs_without_channels():
+    layer = keras_convt.Conv3DTranspose(3, 3)
+    with pytest.raises(ValueError, match="Conv3DTranspose must have channels"):
+        layer(np.ones((3, 2, 2, 2, 0), "float32"))
+    assert not layer.built

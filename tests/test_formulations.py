@@ -172,6 +172,8 @@ DILATED = {
 
 RUNNING = {
     "tensorflow-xla": ("tensorflow", "xla"),
+    "tensorflow": ("tensorflow", "graph"),
+    "tensorflow-eager": ("tensorflow", "eager"),
     "torch-export": ("torch", "export"),
     "jax-export": ("jax", "export"),
 }
@@ -185,14 +187,26 @@ RUNNING = {
         ("jax", STRIDE_ONE | {"filters": 193}, "convolution"),
         ("jax", STRIDE_ONE | {"dilation_rate": (2,)}, "convolution"),
         ("jax", STRIDE_ONE | {"kernel_size": (129,)}, "convolution"),
-        ("jax", STRIDE_ONE | {"kernel_size": (5, 5, 5)}, "overlap_add"),
+        ("jax", STRIDE_ONE | {"kernel_size": (5, 5, 5)}, "convolution"),
         ("jax", STRIDE_ONE | {"kernel_size": (6, 6, 6)}, "convolution"),
         ("jax", {"positions": 9000}, "overlap_add"),
         ("jax", {"positions": None}, "overlap_add"),
         ("jax", IMAGE, "sub_pixel"),
         ("jax", IMAGE | {"positions": 1000}, "overlap_add"),
         ("jax", IMAGE | {"positions": None}, "overlap_add"),
-        ("jax", IMAGE | {"kernel_size": (5, 5)}, "overlap_add"),
+        ("jax", IMAGE | {"kernel_size": (5, 5)}, "sub_pixel_convolution"),
+        (
+            "jax",
+            IMAGE | {"kernel_size": (5, 5), "positions": 1000},
+            "overlap_add",
+        ),
+        ("jax", {"kernel_size": (64,)}, "sub_pixel_convolution"),
+        (
+            "jax",
+            {"kernel_size": (64,), "steps": (20,), "positions": 20},
+            "overlap_add",
+        ),
+        ("jax", STRIDE_ONE | {"steps": (1,), "filters": 512}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
         ("tensorflow-xla", {}, "overlap_add_transposed"),
         ("tensorflow-xla", {"channels": 129}, "overlap_add"),
@@ -233,7 +247,9 @@ RUNNING = {
         ),
         (
             "tensorflow-xla",
-            STRIDE_ONE | {"kernel_size": (3, 3, 3), "filters": 128},
+            STRIDE_ONE
+            | {"kernel_size": (3, 3, 3), "filters": 128}
+            | {"positions": 1000},
             "overlap_add",
         ),
         ("tensorflow-xla", {"positions": None}, "overlap_add"),
@@ -329,9 +345,15 @@ RUNNING = {
         ("tensorflow", {}, "native"),
         ("tensorflow", {"positions": None}, "native"),
         ("tensorflow", {"positions": 40}, "overlap_add"),
+        ("tensorflow-eager", {"positions": 40}, "native"),
         ("tensorflow", {"kernel_size": (2,)}, "overlap_add"),
         ("tensorflow", IMAGE | {"kernel_size": (2, 2)}, "native"),
-        ("tensorflow", {"kernel_size": (1024,)}, "overlap_add"),
+        ("tensorflow", {"kernel_size": (1024,)}, "native"),
+        (
+            "tensorflow",
+            {"kernel_size": (1024,), "strides": (256,), "positions": 60},
+            "overlap_add",
+        ),
         ("tensorflow", {"kernel_size": (1024,), "filters": 1}, "native"),
         ("tensorflow", {"groups": 2}, "by_group"),
         (
@@ -356,8 +378,14 @@ RUNNING = {
             "convolution",
         ),
         ("torch-export", STRIDE_ONE | {"filters": 32}, "convolution"),
-        ("torch", {"kernel_size": (1024,)}, "overlap_add"),
-        ("torch", {"kernel_size": (1024,), "filters": 1}, "overlap_add"),
+        ("torch", {"kernel_size": (1024,)}, "native"),
+        ("torch", STRIDE_ONE | {"steps": (1,)}, "overlap_add"),
+        (
+            "torch",
+            {"kernel_size": (1024,), "strides": (256,), "positions": 60},
+            "overlap_add",
+        ),
+        ("torch", {"kernel_size": (1024,), "filters": 1}, "native"),
         (
             "torch",
             {"kernel_size": (32, 32), "strides": (8, 8)}
@@ -399,7 +427,11 @@ RUNNING = {
 def test_the_choice(running, changes, expected):
     name, engine = RUNNING.get(running, (running, "eager"))
     context = Context(engine, "cpu")
-    problem = Problem(**(ONE_D | changes), context=context)
+    fields = ONE_D | changes
+    for field in ("strides", "dilation_rate"):
+        if len(fields[field]) == 1:
+            fields[field] = fields[field] * len(fields["kernel_size"])
+    problem = Problem(**fields, context=context)
     choice = choose(problem, backend=named(name))
     assert choice.name == expected
     assert choice.reason
@@ -496,7 +528,7 @@ def test_what_is_not_exact_enough_is_not_chosen():
     problem = Problem(**(ONE_D | image | {"kernel_size": (4, 4)}))
     assert choose(problem, backend=named("jax")).name == "sub_pixel"
     volume = {"kernel_size": (4,) * 3, "strides": (2,) * 3}
-    volume |= {"dilation_rate": (1,) * 3, "positions": 10_000}
+    volume |= {"dilation_rate": (1,) * 3, "positions": 1000}
     problem = Problem(**(ONE_D | volume))
     assert choose(problem, backend=named("jax")).name == "overlap_add"
     assert "sub_pixel" in supported(problem, named("jax"))

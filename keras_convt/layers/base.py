@@ -333,6 +333,12 @@ class BaseTranspose(keras.layers.Layer):
         """The channels of an input that weights are to be built for."""
         shape = self._checked_shape(input_shape)
         channels = shape[geometry.channel_axis(self.data_format)]
+        if channels == 0:
+            raise ValueError(
+                f"The input of {type(self).__name__} must have channels. "
+                f"Received: input_shape={shape}, "
+                f"data_format={self.data_format!r}."
+            )
         if channels is None:
             raise ValueError(
                 f"The channels of the input of {type(self).__name__} "

@@ -173,6 +173,11 @@ class ConvTranspose(keras.Operation):
                 f"inputs.shape={tuple(inputs.shape)}, "
                 f"kernel.shape={tuple(kernel.shape)}."
             )
+        if 0 in tuple(kernel.shape):
+            raise ValueError(
+                "`kernel` must have taps, filters and channels. Received: "
+                f"kernel.shape={tuple(kernel.shape)}."
+            )
         channels = inputs.shape[geometry.channel_axis(self.data_format)]
         if channels != kernel.shape[-1]:
             raise ValueError(
@@ -235,6 +240,7 @@ def transposed_convolution(
         channels=kernel.shape[-1],
         filters=kernel.shape[-2] * groups,
         positions=positions_of(inputs),
+        steps=steps if all(isinstance(n, int) for n in steps) else None,
         dtype=dtype_of(inputs),
         context=backend.context(inputs),
     )

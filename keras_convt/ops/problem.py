@@ -32,6 +32,8 @@ class Problem:
         filters: Channels of the outputs.
         positions: Batch size times input steps, or None where one of them is
             not known.
+        steps: Input steps, one int for each axis, or None where one of them
+            is not known.
         dtype: Of the inputs and the kernel.
         context: Where the sum is computed.
     """
@@ -43,6 +45,7 @@ class Problem:
     channels: int
     filters: int
     positions: int | None = None
+    steps: Sizes | None = None
     dtype: str = "float32"
     context: Context = Context()
 
@@ -91,6 +94,46 @@ class Problem:
                 self.kernel_size, self.strides, self.dilation_rate, strict=True
             )
         )
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """How many strides the effective kernel reaches over, on each axis."""
+        return tuple(
+            math.ceil(effective_kernel(k, d) / s)
+            for k, s, d in zip(
+                self.kernel_size, self.strides, self.dilation_rate, strict=True
+            )
+        )
+
+    @property
+    def one_step(self) -> bool:
+        """Whether there is one input step on each axis, so that no two
+        contributions meet and the sum is one matrix product."""
+        return self.steps is not None and max(self.steps) == 1
+
+    @property
+    def few_steps(self) -> bool:
+        """Whether a convolution would multiply zeros half of the time.
+
+        Those are around the inputs, which are few beside the kernel.
+        """
+        if self.steps is None:
+            return False
+        reached = math.prod(
+            n + m - 1 for n, m in zip(self.steps, self.chunks, strict=True)
+        )
+        return reached >= 2 * math.prod(self.steps)
+
+    @property
+    def too_many_terms(self) -> bool:
+        """Whether overlap-add has more to compile or to hold than it saves.
+
+        More than 16 terms on one axis, or contributions of more than 16 MiB
+        in float32 and several times the outputs.
+        """
+        many = math.prod(self.chunks) > 4
+        contributions = (self.positions or 0) * self.columns * 4
+        return max(self.chunks) > 16 or (many and contributions > 2**24)
 
     @property
     def two_whole_chunks(self) -> bool:

@@ -152,8 +152,15 @@ def _graph(problem: Problem) -> list[Choice]:
         if problem.rank == 3:
             return [Choice("overlap_add", "stride 1, a dilated volume")]
         return [Choice("convolution", "stride 1, dilated")]
+    if problem.one_step:
+        return [Choice("overlap_add", "one step: a matrix product")]
+    if problem.too_many_terms:
+        # Each term is an operation: k512 s2 182 ms in a call, and not 2.5.
+        return [Choice("native", "many terms")]
     if (
-        problem.positions is not None
+        # Eagerly each operation costs more than what this saves.
+        problem.context.engine != "eager"
+        and problem.positions is not None
         and problem.positions * problem.weights < SMALL_WORK
     ):
         # 4x10x128 -> 32 k3 s2: 1.4 / 1.6.

@@ -24,6 +24,11 @@ MODERATE_WORK = 13_000_000
 
 def ranked(problem: Problem) -> list[Choice]:
     """The formulations to use, the fastest first."""
+    if problem.one_step:
+        return [Choice("overlap_add", "one step: a matrix product")]
+    if problem.too_many_terms and not problem.dilated:
+        # Each term of overlap-add is compiled: k512 s2 27 s.
+        return [Choice("native", "many terms")]
     if problem.unit_strides:
         return _stride_one(problem)
     choices = _strided(problem)

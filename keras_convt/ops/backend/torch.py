@@ -87,6 +87,11 @@ class Torch(Backend):
     def ranked(self, problem: Problem) -> list[Choice]:
         if problem.depthwise and problem.context.engine != "export":
             return _depthwise(problem)
+        exporting = problem.context.engine == "export"
+        if problem.groups == 1 and problem.one_step and not exporting:
+            # 64x1x1x64 -> 32 k7, which oneDNN computes with the zeros around
+            # the one step.
+            return [Choice("overlap_add", "one step: a matrix product")]
         if problem.groups == 1 and problem.unit_strides:
             return _stride_one(problem)
         if (
@@ -100,7 +105,12 @@ class Torch(Backend):
             return [Choice("overlap_add", "exported, taps do not overlap")]
         # Of images neither is true: 16 x 16 taps are 256 as well, and native
         # wins.
-        signal = problem.groups == 1 and problem.rank == 1
+        # Each chunk of one stride is a call of PyTorch's, and memory.
+        signal = (
+            problem.groups == 1
+            and problem.rank == 1
+            and not problem.too_many_terms
+        )
         if signal and problem.taps >= LARGE_KERNEL:
             # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 /
             # 1.6 and 1.2 / 1.1.

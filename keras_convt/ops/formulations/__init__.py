@@ -20,7 +20,10 @@ from keras_convt.ops.formulations.overlap_add import overlap_add
 from keras_convt.ops.formulations.shift_multiply_add import (
     shift_multiply_add,
 )
-from keras_convt.ops.formulations.sub_pixel import sub_pixel
+from keras_convt.ops.formulations.sub_pixel import (
+    sub_pixel,
+    sub_pixel_convolution,
+)
 from keras_convt.ops.types import Tensor
 
 Formulation: TypeAlias = Callable[..., Tensor]
@@ -32,6 +35,7 @@ FORMULATIONS: dict[str, Formulation] = {
     "overlap_add_by_chunk": functools.partial(overlap_add, by_chunk=True),
     "overlap_add_transposed": functools.partial(overlap_add, transposed=True),
     "sub_pixel": sub_pixel,
+    "sub_pixel_convolution": sub_pixel_convolution,
     "convolution": convolution,
     "shift_multiply_add": shift_multiply_add,
     "by_group": by_group,

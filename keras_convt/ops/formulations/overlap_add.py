@@ -13,8 +13,15 @@ from keras_convt.ops.formulations.taps import (
     depth_to_space,
     dilate,
     past_last_tap,
+    whole_chunks,
 )
 from keras_convt.ops.types import HALF, Crops, Sizes, Tensor
+
+# Chunks that are added one by one, all axes together. More are added along one
+# axis after another, and on one axis more than this in one sum: what compiles
+# a graph, and eager calls, take as long as there are terms.
+MANY_TERMS = 9
+MANY_CHUNKS = 16
 
 
 def overlap_add(
@@ -50,6 +57,12 @@ def overlap_add(
     *kernel_size, group_filters, _ = kernel.shape
     filters = group_filters * groups
     chunks = chunks_of(kernel_size, strides)
+    one_step = all(n == 1 for n in inputs.shape[1:-1])
+    if math.prod(chunks) > MANY_TERMS or (one_step and max(chunks) > 1):
+        outputs = _axis_by_axis(inputs, kernel, strides, groups, transposed)
+        return _finished(
+            outputs, inputs, chunks, strides, kernel_size, filters, crops, bias
+        )
     places = list(itertools.product(*(range(m) for m in chunks)))
     spans = [
         tuple(
@@ -88,6 +101,22 @@ def overlap_add(
             piece = backend.pad(piece, [(0, 0), *shifts, (0, 0)])
         outputs = piece if outputs is None else outputs + piece
     outputs = ops.cast(outputs, dtype)
+    return _finished(
+        outputs, inputs, chunks, strides, kernel_size, filters, crops, bias
+    )
+
+
+def _finished(
+    outputs: Tensor,
+    inputs: Tensor,
+    chunks: list[int],
+    strides: Sizes,
+    kernel_size: Sizes | list[int],
+    filters: int,
+    crops: Crops,
+    bias: Tensor | None,
+) -> Tensor:
+    """The window of sums that have a stride's worth of samples a step."""
     # The sizes are those of the layer's inputs, not of `outputs`: tf2onnx takes
     # two reshapes in a row for one, and misreads the sizes of what is between
     # them: see "tf2onnx" in docs/upstream.md.
@@ -100,6 +129,89 @@ def overlap_add(
     return backend.finish(
         outputs, past_last_tap(chunks, strides, kernel_size, crops), bias
     )
+
+
+def _axis_by_axis(
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Sizes,
+    groups: int,
+    transposed: bool,
+) -> Tensor:
+    """The sums of many chunks, along one axis after another.
+
+    As many terms to compile as the axes' chunks together have, and not their
+    product: 15 for 5 x 5 x 5 taps at stride 1, and not 125.
+    """
+    *kernel_size, group_filters, channels = kernel.shape
+    rank, filters = len(strides), group_filters * groups
+    chunks = chunks_of(kernel_size, strides)
+    kernel = whole_chunks(kernel, chunks, strides)
+    taps = ops.reshape(kernel, (-1, group_filters, channels))
+    outputs = _contributions(inputs, taps, groups, transposed)
+    dtype = dtype_of(inputs)
+    if dtype in HALF:
+        outputs = ops.cast(outputs, "float32")
+    width = math.prod(chunks) * math.prod(strides) * filters
+    for axis in range(rank):
+        outputs = _add_chunks(outputs, axis + 1, chunks[axis], width)
+        width //= chunks[axis]
+    return ops.cast(outputs, dtype)
+
+
+def _add_chunks(outputs: Tensor, axis: int, count: int, width: int) -> Tensor:
+    """Add the chunks of one axis, which are outermost in the channels.
+
+    `(batch, *steps, width)` becomes `(batch, *steps, width // count)`, with
+    `count - 1` more steps on the axis.
+    """
+    if count == 1:
+        return outputs
+    if outputs.shape[axis] == 1 or count > MANY_CHUNKS:
+        return _add_skewed(outputs, axis, count, width // count)
+    zeros = [(0, 0)] * len(outputs.shape)
+    total = None
+    for j, piece in enumerate(ops.split(outputs, count, axis=-1)):
+        zeros[axis] = (j, count - 1 - j)
+        piece = backend.pad(piece, zeros)
+        total = piece if total is None else total + piece
+    return total
+
+
+def _add_skewed(outputs: Tensor, axis: int, count: int, width: int) -> Tensor:
+    """`_add_chunks` of any number of chunks, or steps, in one sum.
+
+    Rows of a matrix, each with as many zeros after it as there are rows, are
+    cut anew where each row is one shorter: row j then stands j later. The
+    rows are the chunks or the steps, whichever are fewer.
+    """
+    sizes = ops.shape(outputs)[:-1]
+    steps, rank = sizes[axis], len(sizes)
+    outputs = ops.reshape(outputs, (*sizes, count, width))
+    rows, columns = count, steps
+    order = [0, rank, axis]
+    if isinstance(steps, int) and steps < count:
+        rows, columns = steps, count
+        order = [0, axis, rank]
+    others = [n for n in range(1, rank) if n != axis]
+    outputs = ops.transpose(outputs, (*order, *others, rank + 1))
+    rest = [sizes[n] for n in others]
+    if rows == 1:
+        outputs = outputs[:, 0]
+    else:
+        zeros = [(0, 0), (0, 0), (0, rows), *[(0, 0)] * len(rest), (0, 0)]
+        outputs = backend.pad(outputs, zeros)
+        outputs = ops.reshape(
+            outputs, (sizes[0], rows * (columns + rows), *rest, width)
+        )
+        outputs = outputs[:, : rows * (columns + rows - 1)]
+        outputs = ops.reshape(
+            outputs, (sizes[0], rows, columns + rows - 1, *rest, width)
+        )
+        outputs = ops.sum(outputs, axis=1)
+    # Back to its place among the steps.
+    back = [*range(2, axis + 1), 1, *range(axis + 1, rank)]
+    return ops.transpose(outputs, (0, *back, rank))
 
 
 def _in_chunks(

@@ -1,17 +1,19 @@
 """Sub-pixel: the phases of the output as channels of a convolution."""
 
-import itertools
 import math
 
 from keras import ops
 
 from keras_convt.ops.backend import backend
+from keras_convt.ops.formulations.by_group import by_group
+from keras_convt.ops.formulations.convolution import convolution
 from keras_convt.ops.formulations.taps import (
     STEPS,
     chunks_of,
     depth_to_space,
     dilate,
     past_last_tap,
+    whole_chunks,
 )
 from keras_convt.ops.types import Crops, Sizes, Tensor
 
@@ -60,23 +62,62 @@ def sub_pixel(
     )
 
 
+def sub_pixel_convolution(
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    strides: Sizes,
+    dilation_rate: Sizes,
+    groups: int,
+    crops: Crops,
+) -> Tensor:
+    """One convolution for all phases of the output.
+
+    The sums of `sub_pixel`, without its copies of the inputs: neither memory
+    nor what there is to compile grows with the kernel.
+    """
+    if groups > 1:
+        return by_group(
+            inputs,
+            kernel,
+            bias,
+            strides,
+            dilation_rate,
+            groups,
+            crops,
+            each=sub_pixel_convolution,
+        )
+    kernel = dilate(kernel, dilation_rate)
+    *kernel_size, filters, channels = kernel.shape
+    chunks = chunks_of(kernel_size, strides)
+    kernel = ops.reshape(
+        _by_phase(kernel, chunks, strides),
+        (*chunks, channels, math.prod(strides) * filters),
+    )
+    # Whole strides, and no bias: its window is cut afterwards.
+    outputs = convolution(
+        inputs,
+        ops.swapaxes(kernel, -1, -2),
+        None,
+        (1,) * len(strides),
+        (1,) * len(strides),
+        1,
+        ((0, 0),) * len(strides),
+    )
+    outputs = depth_to_space(outputs, ops.shape(outputs)[:-1], strides, filters)
+    return backend.finish(
+        outputs, past_last_tap(chunks, strides, kernel_size, crops), bias
+    )
+
+
 def _by_phase(kernel: Tensor, chunks: list[int], strides: Sizes) -> Tensor:
     """`(*kernel_size, filters, channels)` as `(*chunks, channels, *strides,
     filters)`, with zeros after the last tap."""
-    *kernel_size, filters, channels = kernel.shape
-    rank = len(kernel_size)
-    zeros = [
-        (0, m * s - k)
-        for m, s, k in zip(chunks, strides, kernel_size, strict=True)
-    ]
-    if any(after for _, after in zeros):
-        kernel = backend.pad(kernel, [*zeros, (0, 0), (0, 0)])
-    pairs = itertools.chain(*zip(chunks, strides, strict=True))
-    kernel = ops.reshape(kernel, (*pairs, filters, channels))
-    chunk_axes, phase_axes = range(0, 2 * rank, 2), range(1, 2 * rank, 2)
-    return ops.transpose(
-        kernel, (*chunk_axes, 2 * rank + 1, *phase_axes, 2 * rank)
-    )
+    kernel = whole_chunks(kernel, chunks, strides)
+    rank = len(strides)
+    # The channels before the phases and the filters.
+    axes = [*range(rank), 2 * rank + 1, *range(rank, 2 * rank + 1)]
+    return ops.transpose(kernel, axes)
 
 
 def _neighbors(inputs: Tensor, chunks: list[int]) -> Tensor:

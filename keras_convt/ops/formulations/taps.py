@@ -1,5 +1,6 @@
 """How the taps of a kernel fall into chunks of one stride, and into phases."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -16,6 +17,25 @@ STEPS = "xyz"
 def chunks_of(kernel_size: Sequence[int], strides: Sizes) -> list[int]:
     """How many strides the taps reach over, on each axis."""
     return [math.ceil(k / s) for k, s in zip(kernel_size, strides, strict=True)]
+
+
+def whole_chunks(kernel: Tensor, chunks: list[int], strides: Sizes) -> Tensor:
+    """`(*kernel_size, filters, channels)` as `(*chunks, *strides, filters,
+    channels)`, with zeros after the last tap."""
+    *kernel_size, filters, channels = kernel.shape
+    rank = len(kernel_size)
+    zeros = [
+        (0, m * s - k)
+        for m, s, k in zip(chunks, strides, kernel_size, strict=True)
+    ]
+    if any(after for _, after in zeros):
+        kernel = backend.pad(kernel, [*zeros, (0, 0), (0, 0)])
+    pairs = itertools.chain(*zip(chunks, strides, strict=True))
+    kernel = ops.reshape(kernel, (*pairs, filters, channels))
+    if rank == 1:
+        return kernel
+    axes = (*range(0, 2 * rank, 2), *range(1, 2 * rank, 2))
+    return ops.transpose(kernel, (*axes, 2 * rank, 2 * rank + 1))
 
 
 def past_last_tap(
