@@ -13,6 +13,7 @@ from keras_convt._version import __version__ as __version__
 from keras_convt.adjoint import adjoint as adjoint
 from keras_convt.convert.equinox import from_equinox as from_equinox
 from keras_convt.convert.flax import from_flax as from_flax
+from keras_convt.convert.fold import fold_weight_normalization as fold_weight_normalization
 from keras_convt.convert.torch import fold_weight_norm as fold_weight_norm
 from keras_convt.convert.torch import from_torch as from_torch
 from keras_convt.convert.torch import load_torch_weights as load_torch_weights
