@@ -228,7 +228,7 @@ def fit_table(fits: list[Row]) -> str:
 
 # A contender's marker and size. What is not ours is grey and hollow.
 MARKERS = {"flax": "s", "equinox": "^", "tf.nn": "D", "torch.nn": "v"}
-COLOURS = {"forward": "tab:blue", "forward+backward": "tab:orange"}
+COLORS = {"forward": "tab:blue", "forward+backward": "tab:orange"}
 
 
 def draw(results: list[Row], set_name: str, path: Path) -> None:
@@ -265,10 +265,10 @@ def draw(results: list[Row], set_name: str, path: Path) -> None:
             name, kind = row["contender"], row["kind"]
             # Both kinds of a shape, one above the other.
             y = shapes.index(row["shape"]) + (-0.17, 0.17)[KINDS.index(kind)]
-            colour = COLOURS[kind]
+            color = COLORS[kind]
             if name == OURS:
-                axes.plot([1, row["ratio"]], [y, y], color=colour, alpha=0.35)
-                axes.plot(row["ratio"], y, "o", color=colour, markersize=6)
+                axes.plot([1, row["ratio"]], [y, y], color=color, alpha=0.35)
+                axes.plot(row["ratio"], y, "o", color=color, markersize=6)
             elif name != BUILT_IN:
                 peers[name] = None
                 axes.plot(
@@ -300,7 +300,7 @@ def draw(results: list[Row], set_name: str, path: Path) -> None:
         "times as fast as the built-in layer (log scale; dotted: 0.9)"
     )
     handles = [
-        Line2D([], [], marker="o", color=COLOURS[kind], label=f"ours, {kind}")
+        Line2D([], [], marker="o", color=COLORS[kind], label=f"ours, {kind}")
         for kind in KINDS
     ] + [
         Line2D(

@@ -103,7 +103,7 @@ def test_symbolic_and_eager(configuration):
 @settings(max_examples=25, **relaxed)
 @given(st.data())
 def test_output_size(data):
-    """Every legal size is given, its neighbours outside are not."""
+    """Every legal size is given, its neighbors outside are not."""
     length, k = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 9))
     s = data.draw(st.integers(1, 6))
     padding = data.draw(

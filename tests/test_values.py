@@ -69,7 +69,7 @@ def compare_all(x, kernel, configurations, **more):
 @pytest.mark.parametrize("data_format", FORMATS)
 @pytest.mark.parametrize("k", KERNELS)
 def test_sweep(k, data_format, rng):
-    # One step has no neighbour to overlap with.
+    # One step has no neighbor to overlap with.
     for length in (1, 4) if data_format == "channels_last" else (3,):
         x = data(rng, [length], 2, data_format)
         kernel = normal(rng, k, 3, 2)

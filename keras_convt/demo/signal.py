@@ -19,7 +19,7 @@ FACTOR = 8  # samples of which the coarse signal keeps only the mean
 TRAINING_SAMPLES = 704  # two heartbeats; the third is held out
 WINDOW = 128
 # Coarse steps at each end of the held-out stretch that no method is judged
-# by: interpolation has a neighbour on one side only there.
+# by: interpolation has a neighbor on one side only there.
 MARGIN = 2
 
 
