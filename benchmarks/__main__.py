@@ -24,7 +24,7 @@ def main() -> int:
     )
     options(parser)
     chosen = parser.parse_args()
-    folder = environment.RESULTS / ("quick" if chosen.quick else "")
+    folder = environment.results(chosen.quick)
     failed = False
     for mode in [] if chosen.report else chosen.modes:
         if importlib.util.find_spec(MODES[mode]) is None:
@@ -39,6 +39,9 @@ def measure(mode: str, chosen: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "benchmarks.worker", "--mode", mode]
     command += ["--set", chosen.set, "--shapes", chosen.shapes]
     command += ["--seconds", str(chosen.seconds), "--seed", str(chosen.seed)]
+    command += ["--cpu-time"] if chosen.cpu_time else []
+    command += ["--data-format", chosen.data_format]
+    command += ["--dtype-policy", chosen.dtype_policy]
     command += ["--quick"] if chosen.quick else []
     command += ["--resume"] if chosen.resume else []
     variables = {**os.environ, "KERAS_BACKEND": MODES[mode]}

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 import keras_convt
+from benchmarks.models import Model
 from benchmarks.shapes import Shape
 
 BUILT_IN = "built-in"
@@ -19,6 +20,13 @@ Apply = Callable[[Sequence[Any], Any], Any]
 
 
 def unchanged(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def configured(array: np.ndarray) -> np.ndarray:
+    """From channels_last to Keras's configured data format."""
+    if keras.config.image_data_format() == "channels_first":
+        return channels_first(array)
     return array
 
 
@@ -66,9 +74,35 @@ def keras_contenders(shape: Shape) -> list[Contender]:
         return [w for both in zip(kernels, biases, strict=True) for w in both]
 
     return [
-        Contender(BUILT_IN, start_built_in, split),
-        Contender(OURS, start_ours),
+        Contender(BUILT_IN, start_built_in, split, configured),
+        Contender(OURS, start_ours, layout=configured),
     ]
+
+
+def model_contenders(
+    model: Model,
+) -> tuple[list[Contender], list[np.ndarray], tuple[int, ...]]:
+    """The two models, their weights, and the shape of their output.
+
+    The shape is channels_last and has the batch of the input.
+    """
+    built_in, ours = (
+        model.keras_model(package) for package in (keras.layers, keras_convt)
+    )
+    ours.set_weights(built_in.get_weights())
+
+    def same(*weights: np.ndarray) -> list[np.ndarray]:
+        return list(weights)
+
+    contenders = [
+        Contender(name, lambda _, m=found: _start([m]), same, configured)
+        for name, found in ((BUILT_IN, built_in), (OURS, ours))
+    ]
+    _, *shape = built_in.output_shape
+    if keras.config.image_data_format() == "channels_first":
+        shape = [*shape[1:], shape[0]]
+    batch = model.input_shape[0]
+    return contenders, built_in.get_weights(), (batch, *shape)
 
 
 def _layer(
@@ -78,7 +112,10 @@ def _layer(
     layer = layer_class(
         len(bias), shape.kernel_size, shape.strides, shape.padding, **groups
     )
-    layer.build((shape.batch, *shape.steps, kernel.shape[-1]))
+    size = (shape.batch, *shape.steps, kernel.shape[-1])
+    if keras.config.image_data_format() == "channels_first":
+        size = (shape.batch, kernel.shape[-1], *shape.steps)
+    layer.build(size)
     layer.set_weights(weights)
     return layer
 
@@ -105,6 +142,13 @@ def _start(
         return keras.ops.concatenate(outputs, axis=-1)
 
     return parameters, apply
+
+
+def channels_last(array: np.ndarray) -> np.ndarray:
+    """From Keras's configured data format to channels_last."""
+    if keras.config.image_data_format() == "channels_first":
+        return np.moveaxis(array, 1, -1)
+    return array
 
 
 def channels_first(array: np.ndarray) -> np.ndarray:

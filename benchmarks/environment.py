@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,28 @@ def describe(packages: tuple[str, ...]) -> dict[str, Any]:
         "processor": _processor(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
+
+
+def machine() -> str:
+    """A folder's name for the kind of processor, `intel-xeon-avx512-amx`.
+
+    Its vectors decide more than its name about which way is the fastest.
+    """
+    name = re.sub(r"\((r|tm)\)|processor|cpu|@.*", "", _processor().lower())
+    words = re.findall(r"[a-z0-9]+", name) or [platform.machine().lower()]
+    flags = _flags()
+    for wide in ("avx512f", "avx2"):
+        if wide in flags:
+            words.append(wide.removesuffix("f"))
+            break
+    if "amx_tile" in flags:
+        words.append("amx")
+    return "-".join(words)
+
+
+def results(quick: bool = False) -> Path:
+    """Where this kind of machine keeps its results."""
+    return RESULTS / ("quick" if quick else machine())
 
 
 def commit() -> str:
@@ -53,14 +76,23 @@ def _cores() -> int:
 
 
 def _processor() -> str:
+    return _of_processor("model name") or platform.processor()
+
+
+def _flags() -> set[str]:
+    return set(_of_processor("flags").split())
+
+
+def _of_processor(key: str) -> str:
+    """What Linux says of the first processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor()
+        return ""
     for line in lines:
-        if line.startswith("model name"):
+        if line.startswith(key):
             return line.split(":", 1)[1].strip()
-    return platform.processor()
+    return ""
 
 
 def _git(*arguments: str) -> str:

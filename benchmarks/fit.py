@@ -84,7 +84,7 @@ def main() -> None:
         "ratio_p90": float(high),
         "epochs": len(ratios),
     }
-    folder = environment.RESULTS / ("quick" if chosen.quick else "")
+    folder = environment.results(chosen.quick)
     environment.write(folder / f"fit-{backend}.json", result)
     print(
         f"{backend}: built-in {result['built_in_s']:.3f} s an epoch, ours "

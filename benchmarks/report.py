@@ -95,14 +95,20 @@ def summaries(chosen: list[tuple[str, list[Row]]]) -> str:
         cells += [f"{mean(ours, kind, 'ratio'):.2f}" for kind in KINDS]
         cells += [
             f"{least['ratio']:.2f} {least['shape']} {least['kind']}",
-            " / ".join(
-                f"{mean(ours, kind, 'share_of_limit'):.0%}" for kind in KINDS
-            ),
+            shares(ours),
             worst_memory(rows),
             " / ".join(f"{first_calls(rows, kind):.2f}" for kind in KINDS),
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def shares(rows: list[Row]) -> str:
+    if any("share_of_limit" not in row for row in rows):
+        return "-"  # a whole model is not one product
+    return " / ".join(
+        f"{mean(rows, kind, 'share_of_limit'):.0%}" for kind in KINDS
+    )
 
 
 def mean(rows: list[Row], kind: str, key: str) -> float:
@@ -164,7 +170,12 @@ def details(rows: list[Row]) -> str:
     def cell(shape: str, name: str, form: str) -> str:
         # `form` names the values of a row: "{ratio:.2f}".
         both = (found.get((shape, name, kind)) for kind in KINDS)
-        return " / ".join(form.format(**row) if row else "-" for row in both)
+        try:
+            return " / ".join(
+                form.format(**row) if row else "-" for row in both
+            )
+        except (KeyError, TypeError):
+            return "-"  # not measured here
 
     for shape in dict.fromkeys(row["shape"] for row in rows):
         cells = [
@@ -175,20 +186,13 @@ def details(rows: list[Row]) -> str:
             cell(shape, OURS, "{ratio_p10:.2f}-{ratio_p90:.2f}"),
             *(cell(shape, name, "{ratio:.2f}") for name in peers),
             cell(shape, OURS, "{share_of_limit:.0%}"),
-            memory(cell, shape, BUILT_IN),
-            memory(cell, shape, OURS),
+            cell(shape, BUILT_IN, "{peak_mib:.1f}"),
+            cell(shape, OURS, "{peak_mib:.1f}"),
             cell(shape, BUILT_IN, "{first_call_s:.2f}"),
             cell(shape, OURS, "{first_call_s:.2f}"),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def memory(cell: Any, shape: str, name: str) -> str:
-    try:
-        return str(cell(shape, name, "{peak_mib:.1f}"))
-    except TypeError:  # None: not measured here
-        return "-"
 
 
 def stream_table(streams: list[Row]) -> str:

@@ -141,6 +141,36 @@ TWO_D = [
     plane(4, 32, 64, 64, 3, 1, "same"),
 ]
 
+THREE_D = [
+    Shape("", 1, (16,) * 3, 32, 16, (2,) * 3, (2,) * 3, "valid"),
+    Shape("", 1, (12,) * 3, 32, 16, (3,) * 3, (2,) * 3, "same"),
+    Shape("", 1, (12,) * 3, 32, 16, (4,) * 3, (2,) * 3, "same"),
+    Shape("", 1, (24,) * 3, 16, 16, (3,) * 3, (1,) * 3, "same"),
+    Shape("", 1, (24, 48, 48), 8, 16, (5,) * 3, (1,) * 3, "same"),
+]
+
+# The last layers of decoders.
+FEW_FILTERS = [
+    line("", 1, 4096, 32, 1, 7, 1, "same"),
+    line("", 4, 2048, 192, 1, 7, 1, "same"),
+    plane(4, 32, 64, 3, 3, 1, "same"),
+    plane(2, 64, 32, 3, 7, 1, "same"),
+    plane(1, 64, 64, 3, 9, 1, "same"),
+    plane(4, 32, 64, 3, 4, 2, "same"),
+]
+
+# Few positions, large kernels, sizes as users have them.
+REPORTED = [
+    plane(64, 1, 100, 512, 4, 1, "valid"),
+    plane(64, 1, 64, 32, 7, 1, "valid"),
+    plane(4, 8, 2048, 512, 4, 2, "same"),
+    plane(1, 16, 21, 21, 16, 8, "same"),
+    plane(1, 16, 21, 21, 32, 16, "same"),
+    line("", 1, 8000, 16, 16, 64, 2, "same"),
+    line("", 1, 8000, 1, 1, 512, 2, "same"),
+    line("second", 1, 2000, 64, 32, 8, 4, "same"),
+]
+
 GROUPS = [
     line("Mimi", 1, 250, 512, 512, 4, 2, groups=512),
     line("", 4, 128, 64, 128, 4, 2, groups=64),
@@ -227,7 +257,24 @@ def held_out(seed: int, count: int = 20) -> list[Shape]:
 def shapes_of(set_name: str, seed: int = 0) -> list[Shape]:
     if set_name == "heldout":
         return held_out(seed)
-    return {"1d": ONE_D, "2d": TWO_D, "groups": GROUPS}[set_name]
+    return {
+        "1d": ONE_D,
+        "2d": TWO_D,
+        "3d": THREE_D,
+        "few filters": FEW_FILTERS,
+        "reported": REPORTED,
+        "groups": GROUPS,
+    }[set_name]
 
 
-SETS = ("1d", "2d", "groups", "heldout")
+# "models" are those of `benchmarks.models`.
+SETS = (
+    "1d",
+    "2d",
+    "3d",
+    "few filters",
+    "reported",
+    "groups",
+    "heldout",
+    "models",
+)

@@ -113,7 +113,7 @@ def main() -> None:
         "memory_after_1000_steps": memory[min(1_000, steps)],
         "memory_at_the_end": memory[steps],
     }
-    folder = environment.RESULTS / ("quick" if chosen.quick else "")
+    folder = environment.results(chosen.quick)
     environment.write(folder / f"stream-{chosen.model}-{backend}.json", result)
     grown = (memory[steps] - memory[min(1_000, steps)]) / 2**20
     print(

@@ -18,7 +18,7 @@ import numpy as np
 import pywt
 from keras import layers
 
-from keras_convt.adjoint import adjoint
+from keras_convt import adjoint
 
 WINDOW = 101
 

@@ -22,34 +22,15 @@ from keras import layers, ops
 
 import keras_convt
 from keras_convt import from_torch
-from keras_convt.streaming import StreamingModel
 
 FRAMES = 40
-
-
-def convolution(module):
-    """The Keras layer of a `torch.nn.Conv1d` that keeps the length."""
-    layer = layers.Conv1D(
-        module.out_channels,
-        module.kernel_size,
-        padding="same",
-        dilation_rate=module.dilation,
-    )
-    layer.build((None, None, module.in_channels))
-    layer.set_weights(
-        [
-            np.transpose(module.weight.detach().numpy(), (2, 1, 0)),
-            module.bias.detach().numpy(),
-        ]
-    )
-    return layer
 
 
 def residual_block(x, module):
     for first, second in zip(module.convs1, module.convs2, strict=True):
         y = ops.leaky_relu(x, module.leaky_relu_slope)
-        y = ops.leaky_relu(convolution(first)(y), module.leaky_relu_slope)
-        x = x + convolution(second)(y)
+        y = ops.leaky_relu(from_torch(first)(y), module.leaky_relu_slope)
+        x = x + from_torch(second)(y)
     return x
 
 
@@ -57,7 +38,7 @@ def hifi_gan(module):
     """The generator, from mel spectrogram to waveform."""
     config = module.config
     frames = keras.Input((None, config.model_in_dim))
-    x = convolution(module.conv_pre)(frames)
+    x = from_torch(module.conv_pre)(frames)
     for n, upsampler in enumerate(module.upsampler):
         x = ops.leaky_relu(x, config.leaky_relu_slope)
         x = from_torch(upsampler, "channels_last")(x)
@@ -65,7 +46,7 @@ def hifi_gan(module):
             : module.num_kernels
         ]
         x = sum(residual_block(x, block) for block in blocks) / len(blocks)
-    x = convolution(module.conv_post)(ops.leaky_relu(x, 0.01))
+    x = from_torch(module.conv_post)(ops.leaky_relu(x, 0.01))
     return keras.Model(frames, ops.tanh(x))
 
 
@@ -120,7 +101,7 @@ def stream():
     mel = np.random.default_rng(1).normal(size=(1, FRAMES, 80))
     mel = mel.astype("float32")
     at_once = model.predict(mel, verbose=0)
-    live = StreamingModel(model)
+    live = keras_convt.StreamingModel(model)
     state = live.initial_state(batch_size=1)
     pieces = []
     start = time.perf_counter()
@@ -129,7 +110,7 @@ def stream():
         pieces.append(ops.convert_to_numpy(piece))
     seconds = time.perf_counter() - start
     difference = np.max(np.abs(np.concatenate(pieces, axis=1) - at_once))
-    kept = sum(int(np.prod(part.shape)) for part in state)
+    kept = sum(int(np.prod(part.shape)) for part in keras.tree.flatten(state))
     print(f"Causal generator: {FRAMES} frames, one at a time")
     print(f"  largest difference from all at once    {difference:.1e}")
     print(f"  numbers remembered between frames      {kept}")

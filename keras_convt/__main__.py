@@ -1,4 +1,4 @@
-"""`python -m keras_convt`: the demo."""
+"""`python -m keras_convt`: the demo, and `--version`."""
 
 from keras_convt.demo import main
 

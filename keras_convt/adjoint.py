@@ -8,6 +8,7 @@ from keras import layers, ops
 from keras_convt.arguments import flag
 from keras_convt.geometry import channel_axis, effective_kernel
 from keras_convt.layers import (
+    BY_RANK,
     Conv1DTranspose,
     Conv2DTranspose,
     Conv3DTranspose,
@@ -23,6 +24,7 @@ def adjoint(
     activation: Any = None,
     use_bias: bool = False,
     name: str | None = None,
+    implementation: str = "auto",
 ) -> BaseConvTranspose:
     """The transposed layer that goes exactly the opposite way of `conv`.
 
@@ -47,6 +49,7 @@ def adjoint(
         use_bias: bool, whether the transposed layer has a bias of its own.
             Defaults to `False`.
         name: Optional name of the layer.
+        implementation: As in `keras_convt.Conv1DTranspose`.
 
     Returns:
         A built `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or
@@ -83,18 +86,18 @@ def adjoint(
             "not computed from others (LoRA, quantization). "
             f"Received: conv={conv.name!r}."
         )
-    plain, tied = CLASSES[rank]
     arguments = {
         **_geometry(conv, kernel_shape, depthwise),
         "activation": activation,
         "use_bias": use_bias,
         "dtype": conv.dtype_policy,
         "name": name,
+        "implementation": implementation,
     }
     if tie_weights:
-        layer = tied(tied_to=conv, **arguments)
+        layer = TIED[rank](tied_to=conv, **arguments)
     else:
-        layer = plain(**arguments)
+        layer = BY_RANK[rank](**arguments)
     shape: list[int | None] = [None] * (rank + 2)
     shape[channel_axis(layer.data_format)] = kernel_shape[-1]
     layer.build(tuple(shape))
@@ -155,7 +158,7 @@ def _geometry(
     }
 
 
-class TiedMixin(BaseConvTranspose):
+class TiedConvTranspose(BaseConvTranspose):
     """A transposed convolution whose kernel is that of another layer.
 
     Its config holds that of the other layer. Keras makes a layer once that a
@@ -180,7 +183,7 @@ class TiedMixin(BaseConvTranspose):
             self.filters // self.groups,
             channels,
         )
-        self._kernel = self._tied_to.layer.kernel
+        self.kernel = self._tied_to.layer.kernel
         self._add_bias(self.filters)
 
     def _transpose(self, inputs: Any, output_size: Any) -> Any:
@@ -192,6 +195,7 @@ class TiedMixin(BaseConvTranspose):
             self.data_format,
             self.groups,
             output_size,
+            self.implementation,
             bias=self._bias(),
         )
 
@@ -227,7 +231,7 @@ class TiedMixin(BaseConvTranspose):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "TiedMixin":
+    def from_config(cls, config: dict[str, Any]) -> "TiedConvTranspose":
         tied_to, again = (
             keras.saving.deserialize_keras_object(config["tied_to"])
             for _ in range(2)
@@ -274,17 +278,17 @@ class _MentionedTwice:
 
 
 @keras.saving.register_keras_serializable(package="keras_convt")
-class TiedConv1DTranspose(TiedMixin, Conv1DTranspose):
+class TiedConv1DTranspose(TiedConvTranspose, Conv1DTranspose):
     """A `Conv1DTranspose` with another layer's kernel: see `adjoint`."""
 
 
 @keras.saving.register_keras_serializable(package="keras_convt")
-class TiedConv2DTranspose(TiedMixin, Conv2DTranspose):
+class TiedConv2DTranspose(TiedConvTranspose, Conv2DTranspose):
     """A `Conv2DTranspose` with another layer's kernel: see `adjoint`."""
 
 
 @keras.saving.register_keras_serializable(package="keras_convt")
-class TiedConv3DTranspose(TiedMixin, Conv3DTranspose):
+class TiedConv3DTranspose(TiedConvTranspose, Conv3DTranspose):
     """A `Conv3DTranspose` with another layer's kernel: see `adjoint`."""
 
 
@@ -296,10 +300,9 @@ CONVOLUTIONS = (
     (layers.DepthwiseConv1D, 1, True),
     (layers.DepthwiseConv2D, 2, True),
 )
-# The transposed layer of each rank, with a kernel of its own and with another
-# layer's.
-CLASSES = {
-    1: (Conv1DTranspose, TiedConv1DTranspose),
-    2: (Conv2DTranspose, TiedConv2DTranspose),
-    3: (Conv3DTranspose, TiedConv3DTranspose),
+# The transposed layer of each rank that has another layer's kernel.
+TIED = {
+    1: TiedConv1DTranspose,
+    2: TiedConv2DTranspose,
+    3: TiedConv3DTranspose,
 }

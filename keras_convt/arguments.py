@@ -12,8 +12,8 @@ from typing import Any
 
 import keras
 
-# How R's NA_integer_ arrives in Python.
-R_MISSING_INTEGER = -(2**31)
+# The largest size that every backend takes.
+LARGEST = 2**31 - 1
 
 
 def whole_number(value: Any, name: str, minimum: int | None = None) -> int:
@@ -30,12 +30,12 @@ def whole_number(value: Any, name: str, minimum: int | None = None) -> int:
         raise ValueError(
             f"`{name}` must be {expected}. Received: {name}={value!r}."
         )
-    if value == R_MISSING_INTEGER:
-        raise ValueError(
-            f"`{name}` must be {expected}. Received: {name}={value}, "
-            "which is how a missing integer (NA) of R arrives."
-        )
     whole = int(float(value))
+    if abs(whole) > LARGEST:
+        raise ValueError(
+            f"`{name}` must be {expected}, and of at most {LARGEST}. "
+            f"Received: {name}={value!r}."
+        )
     if minimum is not None and whole < minimum:
         raise ValueError(
             f"`{name}` must be {expected}. Received: {name}={value!r}."
@@ -110,9 +110,14 @@ def padding(
             raise TypeError(_padding_message(value, rank, name))
         return crops(value, rank, name)
     lowered = value.lower()
-    known = _named_paddings(rank)
-    if lowered not in known:
-        raise ValueError(_padding_message(value, rank, name))
+    if lowered not in _named_paddings(rank):
+        message = _padding_message(value, rank, name)
+        if lowered == "causal":
+            message += (
+                ' "causal" is for signals, which have one axis of steps, time; '
+                f"this layer has {rank}."
+            )
+        raise ValueError(message)
     return lowered
 
 

@@ -1,21 +1,35 @@
 """The sizes of a layer in words, with its numbers filled in."""
 
-from typing import Any
+from collections.abc import Sequence
 
-from keras_convt import geometry
-from keras_convt.arguments import sizes
+import keras
+
+from keras_convt import arguments, geometry
 from keras_convt.geometry import Axis
+from keras_convt.keras2 import advice
 from keras_convt.layers.base import BaseTranspose
 from keras_convt.streaming import StreamingModel
 
+# The layers that ours stand in for have the same arithmetic.
+BUILT_IN = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 
-def explain(layer: BaseTranspose | StreamingModel, steps: Any = 6) -> str:
+
+def explain(
+    layer: BaseTranspose | keras.layers.Layer | StreamingModel,
+    steps: int | Sequence[int] = 6,
+) -> str:
     """Say how long a layer's output is, and why; or what a stream remembers.
 
     Args:
-        layer: A `keras_convt` transposed convolution layer, built or not, or
-            a `keras_convt.StreamingModel`: then a table of its stages.
-        steps: int, or one an axis: the steps of the input. Defaults to `6`.
+        layer: A transposed convolution layer of `keras_convt` or of
+            `keras.layers`, built or not, or a `keras_convt.StreamingModel`:
+            then the text is a table of its stages.
+        steps: int, or a sequence of one int per axis: the steps of the
+            input. Defaults to `6`.
 
     Returns:
         The text, for `print`.
@@ -38,23 +52,35 @@ def explain(layer: BaseTranspose | StreamingModel, steps: Any = 6) -> str:
     """
     if isinstance(layer, StreamingModel):
         return layer.explain()
-    check_layer(layer)
-    lengths = sizes(steps, layer.rank, "steps")
+    axes = axes_of(layer)
+    lengths = arguments.sizes(steps, len(axes), "steps")
     parts = []
-    for number, (axis, n) in enumerate(zip(layer._axes, lengths, strict=True)):
+    for number, (axis, n) in enumerate(zip(axes, lengths, strict=True)):
         geometry.checked_output_steps(axis, n)
-        heading = "" if layer.rank == 1 else f"axis {number}: "
+        heading = "" if len(axes) == 1 else f"axis {number}: "
         parts.append(heading + _axis(axis, n))
     return "\n".join(parts)
 
 
-def check_layer(layer: Any) -> None:
-    """Refuse what is no layer of the package."""
-    if not isinstance(layer, BaseTranspose):
+def axes_of(layer: BaseTranspose | keras.layers.Layer) -> tuple[Axis, ...]:
+    """The axes of a transposed layer of the package or of Keras."""
+    if isinstance(layer, BaseTranspose):
+        return layer._axes
+    if not isinstance(layer, BUILT_IN):
         raise TypeError(
-            "`layer` must be a transposed convolution layer of keras_convt. "
-            f"Received: layer={layer!r} of type {type(layer).__name__}."
+            "`layer` must be a transposed convolution layer of keras_convt or "
+            f"of keras.layers. Received: layer={layer!r} of type "
+            f"{type(layer).__name__}.{advice(layer)}"
         )
+    rank = len(layer.kernel_size)
+    padding = arguments.padding(layer.padding, rank)
+    return geometry.axes(
+        layer.kernel_size,
+        layer.strides,
+        layer.dilation_rate,
+        padding,
+        arguments.output_padding(layer.output_padding, layer.strides, padding),
+    )
 
 
 def contributions(axis: Axis, steps: int) -> list[tuple[int, int, int]]:
@@ -167,7 +193,7 @@ def _crop_formulas(axis: Axis, name: str) -> tuple[str, str]:
 def _sizes(least: int, most: int, n: int) -> str:
     steps = f"{n} step{'' if n == 1 else 's'} after the convolution"
     if least == most:
-        return f"{least} (that alone has {steps})"
+        return f"{least} (only that has {steps})"
     return f"{least} to {most} (they too have {steps})"
 
 

@@ -99,8 +99,11 @@ class Axis:
         left = self.crop[0]
         if self.padding == "same":
             excess = full - output_size
-            # max(excess, 0) // 2, also of the scalars of a graph.
-            left = (excess + abs(excess)) // 4
+            if self.effective_kernel < self.stride:
+                # max(excess, 0), also of the sizes of a graph, which know
+                # neither `max` nor `abs`: it is above -stride and below it.
+                excess = excess * ((excess + self.stride) // self.stride)
+            left = excess // 2
         return left, full - output_size - left
 
 
@@ -138,7 +141,7 @@ def channel_axis(data_format: str) -> int:
 def output_shape(
     input_shape: Sequence[int | None],
     axes: tuple[Axis, ...],
-    filters: int,
+    filters: int | None,
     data_format: str,
     output_size: tuple[int | None, ...] | None = None,
 ) -> tuple[int | None, ...]:
@@ -173,9 +176,9 @@ def checked_output_steps(axis: Axis, steps: int) -> int:
     outputs = axis.output_steps(steps)
     if outputs < min(steps, 1):
         raise ValueError(
-            f"`padding` must leave samples of the {axis.full_steps(steps)} "
-            f"that {steps} input steps reach. Received: "
-            f"padding={axis.padding!r}."
+            f"`padding` must leave a sample: it crops {sum(axis.crop)} of the "
+            f"{axis.full_steps(steps)} samples that {steps} input steps "
+            f"reach. Received: padding={axis.padding!r}."
         )
     return outputs
 
@@ -192,3 +195,38 @@ def check_output_size(axis: Axis, steps: int, size: int, number: int) -> None:
             f"dilation_rate={axis.dilation_rate}, padding={axis.padding!r} "
             f"has so many. Received: output_size={size}."
         )
+
+
+def padding_and_output_padding(
+    crops: tuple[Crop, ...],
+    strides: tuple[int, ...],
+    dilation_rate: tuple[int, ...],
+    crop_later: bool = False,
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[Crop, ...]]:
+    """Crops as PyTorch's `padding` and `output_padding`, and what remains.
+
+    PyTorch crops `padding` on both sides and puts `output_padding`, less than
+    the stride or the dilation rate, back on the right. If `crop_later`,
+    nothing is cropped that way, and everything remains.
+    """
+    padding, output_padding, remaining = [], [], []
+    for s, d, (left, right) in zip(strides, dilation_rate, crops, strict=True):
+        most = max(s, d) - 1
+        # A window that goes past the end may have none of the samples left
+        # by a crop on both sides.
+        both = min(left, right + most) if right >= 0 and not crop_later else 0
+        back = min(max(both - right, 0), most)
+        padding.append(both)
+        output_padding.append(back)
+        remaining.append((left - both, right - both + back))
+    return tuple(padding), tuple(output_padding), tuple(remaining)
+
+
+def window_within_kernel(
+    steps: Sequence[int], strides: tuple[int, ...], crops: tuple[Crop, ...]
+) -> bool:
+    """Whether a window is no larger than its kernel on some axis."""
+    return any(
+        (n - 1) * s <= left + right
+        for n, s, (left, right) in zip(steps, strides, crops, strict=True)
+    )

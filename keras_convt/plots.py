@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import keras
+
 from keras_convt import geometry
 from keras_convt.arguments import whole_number
 from keras_convt.explain import (
-    check_layer,
+    axes_of,
     contributions,
     evenness,
     inner_overlaps,
@@ -21,7 +23,9 @@ FULL, FEWER, END = "#2f8f3f", "#d62728", "#c7dcc7"
 
 
 def plot_connectivity(
-    layer: BaseTranspose, steps: int = 6, to_file: Any = None
+    layer: BaseTranspose | keras.layers.Layer,
+    steps: int = 6,
+    to_file: Any = None,
 ) -> Any:
     """Draw which input steps reach which output steps of a layer.
 
@@ -31,8 +35,9 @@ def plot_connectivity(
     show; pale ones are near an end of the signal.
 
     Args:
-        layer: A `keras_convt` transposed convolution layer, built or not. Of
-            an image's or a volume's, the last axis is drawn.
+        layer: A transposed convolution layer of `keras_convt` or of
+            `keras.layers`, built or not. Of the axes of an image or a volume,
+            the last is drawn.
         steps: int, the number of input steps. Defaults to `6`.
         to_file: Path of a picture to write. Its ending gives the format.
             Defaults to `None`: no file.
@@ -52,9 +57,8 @@ def plot_connectivity(
     keras_convt.plot_connectivity(layer, to_file="connectivity.png")
     ```
     """
-    check_layer(layer)
+    axis = axes_of(layer)[-1]
     steps = whole_number(steps, "steps", minimum=1)
-    axis = layer._axes[-1]
     geometry.checked_output_steps(axis, steps)
     try:
         from matplotlib.figure import Figure

@@ -183,7 +183,7 @@ def test_refused_weights(rng):
 
 def test_refused_torch_modules(rng):
     with pytest.raises(TypeError, match=r"ConvTranspose1d, 2d or 3d"):
-        from_torch(SimpleNamespace(transposed=False, output_padding=(0,)))
+        from_torch(SimpleNamespace(transposed=True, output_padding=(0,)))
     with pytest.raises(TypeError, match=r"ConvTranspose1d, 2d or 3d"):
         from_torch(keras_convt.Conv1DTranspose(2, 2))
     with pytest.raises(ValueError, match=r"stride > 1 together with dilation"):
@@ -299,6 +299,27 @@ def test_from_equinox(rng):
     )
     y = from_equinox(module, "channels_first")(x)
     assert_close(ops.convert_to_numpy(y), expected + module.bias, VALUES)
+
+
+def test_a_name_a_dtype_an_activation_and_an_implementation(rng):
+    given = dict(
+        name="own",
+        dtype="float16",
+        activation="relu",
+        implementation="native",
+    )
+    for layer in (
+        from_equinox(equinox_module(rng, 4, 6, (5,)), **given),
+        from_flax(flax_module(rng, 4, 6, (5,), padding=0), **given),
+        from_torch(torch_module(rng, 4, 6, (5,)), **given),
+    ):
+        assert layer.name == "own"
+        assert layer.kernel.dtype == "float16"
+        assert layer.activation.__name__ == "relu"
+        assert layer.implementation == "native"
+    layer = from_equinox(equinox_module(rng, 4, 6, (5,)))
+    assert layer.kernel.dtype == "float32"
+    assert layer.implementation == "auto"
 
 
 def test_refused_equinox_modules(rng):

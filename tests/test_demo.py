@@ -13,8 +13,10 @@ import tolerances
 
 import keras_convt
 from keras_convt import _backend
-from keras_convt.demo import command, interpolation, main, signal
+from keras_convt.demo import command, interpolation, main, signal, versions
 from keras_convt.demo.model import BUILT_IN, OURS, build, restore
+from keras_convt.demo.picture import agreement
+from keras_convt.demo.run import print_agreement
 
 INNER = slice(signal.MARGIN * signal.FACTOR, -signal.MARGIN * signal.FACTOR)
 
@@ -35,7 +37,7 @@ def test_nothing_held_out_is_trained_on(rng):
     assert np.all(np.diff(trained) == 1)
     assert trained.min() == 0
     assert trained.max() == signal.TRAINING_SAMPLES - 1
-    # All the rest is judged, but for the sample that completes no row.
+    # All the rest is judged, except the sample that completes no row.
     np.testing.assert_array_equal(
         np.unique(judged), places[signal.TRAINING_SAMPLES : -1]
     )
@@ -99,24 +101,24 @@ def test_interpolation_of_what_it_is_exact_for():
 
 
 def test_cubic_interpolation_is_a_natural_spline(rng):
+    """Against the equations of its second derivatives."""
     steps, per = 9, signal.FACTOR
     given = rng.standard_normal((3, steps)).astype("float32")
-    # Odd places, so that no fine sample is a coarse one: judged by its
-    # definition, a piecewise cubic with two continuous derivatives, of which
-    # third differences vanish but where the pieces meet.
-    curve = interpolation.cubic(given).astype("float64")
-    assert curve.shape == (3, steps * per)
-    fourth = np.abs(np.diff(curve, 4))
-    inside = [
-        i
-        for i in range(per, fourth.shape[1] - per)
-        if (i - per // 2) % per <= per - 5
-    ]
-    assert fourth[:, inside].max() < 1e-5
-    assert fourth.max() > 1e-4
-    # Halfway between the two fine samples around it lies each coarse one.
-    middle = (curve[:, per // 2 - 1 :: per] + curve[:, per // 2 :: per]) / 2
-    assert np.abs(middle - given).max() < 0.05
+    # m[i - 1] + 4 m[i] + m[i + 1] = 6 (y[i - 1] - 2 y[i] + y[i + 1]) at each
+    # inner sample, in coarse steps, and m = 0 at the two ends.
+    smooth = 4 * np.eye(steps - 2) + np.eye(steps - 2, k=1)
+    smooth += np.eye(steps - 2, k=-1)
+    m = np.zeros((3, steps))
+    m[:, 1:-1] = np.linalg.solve(smooth, 6 * np.diff(given, 2).T).T
+    at = (np.arange(steps * per) - (per - 1) / 2) / per
+    left = np.clip(np.floor(at).astype(int), 0, steps - 2)
+    b = at - left
+    a = 1 - b
+    expected = a * given[:, left] + b * given[:, left + 1]
+    expected += (a**3 - a) / 6 * m[:, left] + (b**3 - b) / 6 * m[:, left + 1]
+    np.testing.assert_allclose(
+        interpolation.cubic(given), expected, rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("layer", [OURS, BUILT_IN])
@@ -152,20 +154,20 @@ def test_a_short_run(tmp_path, capsys):
     errors, losses = numbers["held_out_error"], numbers["loss"]
     methods = ["linear interpolation", "cubic interpolation", OURS, BUILT_IN]
     assert list(errors) == methods
-    assert (
-        list(losses) == list(numbers["seconds_per_epoch"]) == [OURS, BUILT_IN]
-    )
+    assert list(losses) == list(numbers["seconds_per_step"]) == [OURS, BUILT_IN]
     assert all(name in printed for name in methods)
-    for values in (errors, losses, numbers["seconds_per_epoch"]):
+    milliseconds = {
+        name: 1e3 * v for name, v in numbers["seconds_per_step"].items()
+    }
+    for values, digits in ((errors, 4), (losses, 5), (milliseconds, 2)):
         assert all(np.isfinite(v) and v > 0 for v in values.values())
-        digits = 5 if values is losses else 4
         assert all(f"{v:.{digits}f}" in printed for v in values.values())
     # What does not depend on training: a change here is one of the judging.
     assert errors["linear interpolation"] == pytest.approx(0.3898, abs=1e-4)
     assert errors["cubic interpolation"] == pytest.approx(0.3533, abs=1e-4)
     # Three epochs are enough to beat both.
     assert errors[OURS] < 0.9 * errors["cubic interpolation"]
-    # The same weights, windows and sum: the same loss, but for rounding.
+    # The same weights, windows and sum: the same loss, except for rounding.
     assert losses[OURS] == pytest.approx(losses[BUILT_IN], rel=0.05)
 
     assert set(numbers["backends"]) == set(_backend.installed())
@@ -173,6 +175,28 @@ def test_a_short_run(tmp_path, capsys):
         assert name in printed
         assert isinstance(difference, float), difference
         assert difference < 1e-4
+    streamed = numbers["streamed"]
+    assert streamed["difference"] < 1e-5
+    assert f"{streamed['difference']:.1e}" in printed
+    # Two Conv1D of 5 taps and one on the fine signal look ahead.
+    assert 0 < streamed["samples_late"] < 64
+    alone = len(numbers["backends"]) == 1
+    assert ("No other is installed" in printed) == alone
+
+
+def test_agreement_is_said_or_how_to_see_it(capsys):
+    here = keras.backend.backend()
+    other = "jax" if here != "jax" else "torch"
+    print_agreement({here: 0.0, other: 3e-7}, here)
+    printed = capsys.readouterr().out
+    assert "3.0e-07" in printed
+    assert "pip install" not in printed
+    assert f"{other} 3e-07" in agreement({here: 0.0, other: 3e-7})
+    print_agreement({here: 0.0}, here)
+    assert "pip install" in capsys.readouterr().out
+    assert "No other backend" in agreement({here: 0.0})
+    print_agreement({here: 0.0, other: "no memory"}, here)
+    assert "failed: no memory" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("epochs", ["0", "1", "-3", "2.5", "many"])
@@ -207,8 +231,26 @@ def python(*arguments, **environment):
 def test_module_is_a_command():
     shown = python("-m", "keras_convt", "--help")
     assert shown.returncode == 0, shown.stderr
-    for option in ("--epochs", "--out", "--seed"):
+    for option in ("--epochs", "--out", "--seed", "--version"):
         assert option in shown.stdout
+
+
+def test_versions_are_shown(monkeypatch, capsys):
+    main(["--version"])
+    lines = dict(
+        line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()
+    )
+    assert lines["keras_convt"].startswith(keras_convt.__version__)
+    assert lines["Keras"] == (
+        f"{keras.__version__} with {keras.backend.backend()}"
+    )
+    assert lines["numpy"] == np.__version__
+    for name in _backend.BACKENDS:
+        there = name in _backend.installed()
+        assert (lines[name] == "not installed") != there
+    monkeypatch.setattr(versions, "OTHERS", ("no-such-package",))
+    assert "no-such-package" in versions.report()
+    assert versions.report().endswith("not installed")
 
 
 def test_import_finds_the_installed_backend(tmp_path):

@@ -126,8 +126,14 @@ def test_arguments_are_named_as_in_keras(kind, rank):
         getattr(keras.layers, f"{kind}{rank}D")
     ).parameters
     added = [name for name in ours if name not in built_in]
-    assert added == ["output_padding"]
-    assert ours["output_padding"].kind is inspect.Parameter.KEYWORD_ONLY
+    stored = ["lora_rank", "lora_alpha", "quantization_config"]
+    assert added == [
+        "output_padding",
+        *(stored if kind == "DepthwiseConv" else []),
+        "implementation",
+    ]
+    for name in added:
+        assert ours[name].kind is inspect.Parameter.KEYWORD_ONLY
     assert [name for name in ours if name in built_in] == list(built_in)
 
 

@@ -1,16 +1,23 @@
-"""What the README and the docstrings show is run."""
+"""What the documents, the notebooks and the docstrings show is run."""
 
 import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
 import keras_convt
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+# What GitHub shows; the links between the pages of the site are checked where
+# it is built (tox -e docs).
+ON_GITHUB = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS = [*ON_GITHUB, *sorted(DOCS.rglob("*.md"))]
+NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.py"))
 # The layers' examples need no optional package; the demo is tested apart.
 MODULES = sorted(
     module.name
@@ -19,13 +26,38 @@ MODULES = sorted(
 )
 
 
-# Their examples would need a package that is not in every environment; they
-# are tested with it in tests/test_conversion.py and tests/test_plots.py.
-NEEDS_ANOTHER = ("from_torch", "from_flax", "from_equinox", "plot_connectivity")
+# Their examples would need a package that is not in every environment, or take
+# long; they are tested in tests/test_conversion.py, tests/test_plots.py and
+# tests/test_tuning.py.
+NEEDS_ANOTHER = (
+    "from_torch",
+    "from_flax",
+    "from_equinox",
+    "plot_connectivity",
+    "tune",
+)
 
 
-def python_blocks(text):
+def python_blocks(path):
+    text = path.read_text(encoding="utf-8")
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def with_python(paths):
+    return [path for path in paths if python_blocks(path)]
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def anchors(path):
+    """The names that links to the headings of a document end with."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.M | re.S)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", text, re.M)
+    }
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -47,27 +79,68 @@ def test_public_names_have_examples():
     assert not without
 
 
-def test_readme_python(tmp_path, monkeypatch):
+@pytest.mark.parametrize("path", with_python(DOCUMENTS), ids=name_of)
+def test_python_of_documents(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = python_blocks(README.read_text(encoding="utf-8"))
-    assert blocks
     # One after the other, as a reader would type them.
-    names = {"__name__": "readme"}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
+    names = {"__name__": "document"}
+    for block in python_blocks(path):
+        exec(compile(block, path.name, "exec"), names)
 
 
-def test_readme_names_exist():
-    text = README.read_text(encoding="utf-8")
-    for name in set(re.findall(r"keras_convt\.(\w+)", text)):
-        if name in ("git", "md"):
-            continue
-        assert hasattr(keras_convt, name) or importlib.import_module(
-            f"keras_convt.{name}"
-        )
+@pytest.mark.parametrize("path", with_python(DOCUMENTS), ids=name_of)
+def test_imports_of_documents_are_sorted(path):
+    """Sorted, Keras comes first; so `KERAS_BACKEND` has to be set before."""
+    for block in python_blocks(path):
+        lines = block.split("\n")
+        if "import keras" in lines and "import keras_convt" in lines:
+            assert lines.index("import keras") < lines.index(
+                "import keras_convt"
+            )
 
 
-def test_readme_files_exist():
-    text = README.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (README.parent / target).exists(), target
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_notebook(path, tmp_path, monkeypatch):
+    from matplotlib import pyplot
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pyplot, "show", lambda: None)
+    try:
+        runpy.run_path(str(path))
+    finally:
+        pyplot.close("all")
+
+
+def test_names_in_documents_exist():
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        for name in set(re.findall(r"keras_convt\.([A-Za-z]\w+)", text)):
+            assert hasattr(keras_convt, name), f"{name_of(path)}: {name}"
+
+
+def test_every_public_name_is_in_the_reference():
+    pages = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (DOCS / "reference").glob("*.md")
+    )
+    shown = set(re.findall(r"^::: keras_convt\.(\S+)$", pages, re.M))
+    public = {
+        name
+        for name in keras_convt.__all__
+        if name not in ("ops", "initializers", "__version__")
+    }
+    public |= {"ops.conv_transpose"}
+    public |= {
+        f"initializers.{name}" for name in keras_convt.initializers.__all__
+    }
+    assert shown == public
+
+
+@pytest.mark.parametrize("path", ON_GITHUB, ids=name_of)
+def test_links_lead_somewhere(path):
+    for target, anchor in re.findall(
+        r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text(encoding="utf-8")
+    ):
+        other = path.parent / target if target else path
+        assert other.exists(), target
+        assert not anchor or anchor in anchors(other), f"{target}#{anchor}"

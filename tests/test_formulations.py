@@ -1,5 +1,7 @@
 """Every formulation against the reference, and the choice among them."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from gradients import value_and_gradients
 from keras import ops
 
 import keras_convt
-from keras_convt.ops.choice import choose
-from keras_convt.ops.engine import engine
+from keras_convt.ops.backend import BACKENDS, backend, named
+from keras_convt.ops.backend.generic import Backend
+from keras_convt.ops.choice import check_implementation, choose, supported
+from keras_convt.ops.problem import Choice, Context, Problem
 
 # rank, kernel_size, strides, dilation_rate, groups, padding: each with what
 # one formulation or another has to treat apart.
@@ -166,6 +170,13 @@ DILATED = {
 }
 
 
+RUNNING = {
+    "tensorflow-xla": ("tensorflow", "xla"),
+    "torch-export": ("torch", "export"),
+    "jax-export": ("jax", "export"),
+}
+
+
 @pytest.mark.parametrize(
     ("running", "changes", "expected"),
     [
@@ -183,7 +194,7 @@ DILATED = {
         ("jax", IMAGE | {"positions": None}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (5, 5)}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
-        ("tensorflow-xla", {}, "overlap_add_turned"),
+        ("tensorflow-xla", {}, "overlap_add_transposed"),
         ("tensorflow-xla", {"channels": 129}, "overlap_add"),
         ("tensorflow-xla", {"filters": 65}, "overlap_add"),
         ("tensorflow-xla", STRIDE_ONE, "native"),
@@ -198,7 +209,7 @@ DILATED = {
         (
             "tensorflow-xla",
             STRIDE_ONE | {"filters": 128, "positions": 198},
-            "overlap_add_turned",
+            "overlap_add_transposed",
         ),
         (
             "tensorflow-xla",
@@ -226,7 +237,7 @@ DILATED = {
             "overlap_add",
         ),
         ("tensorflow-xla", {"positions": None}, "overlap_add"),
-        ("tensorflow-xla", {"kernel_size": (8,)}, "overlap_add_turned"),
+        ("tensorflow-xla", {"kernel_size": (8,)}, "overlap_add_transposed"),
         (
             "tensorflow-xla",
             {"kernel_size": (8,), "positions": 65},
@@ -246,7 +257,7 @@ DILATED = {
             "tensorflow-xla",
             {"kernel_size": (8,), "strides": (4,), "channels": 32}
             | {"positions": 1900},
-            "overlap_add_turned",
+            "overlap_add_transposed",
         ),
         ("tensorflow-xla", IMAGE, "sub_pixel"),
         ("tensorflow-xla", IMAGE | {"kernel_size": (3, 3)}, "native"),
@@ -258,7 +269,7 @@ DILATED = {
         (
             "tensorflow-xla",
             IMAGE | {"kernel_size": (2, 2)},
-            "overlap_add_turned",
+            "overlap_add_transposed",
         ),
         ("numpy", {}, "native"),
         ("openvino", {"groups": 128, "filters": 128}, "overlap_add"),
@@ -271,13 +282,46 @@ DILATED = {
         ),
         ("jax", DILATED | {"kernel_size": (3,)}, "shift_multiply_add"),
         ("jax", DILATED | {"kernel_size": (65,)}, "convolution"),
-        ("tensorflow", DILATED | {"kernel_size": (3,)}, "shift_multiply_add"),
-        ("tensorflow", DILATED | {"kernel_size": (9,)}, "convolution"),
+        (
+            "tensorflow",
+            DILATED | {"kernel_size": (3,)},
+            "overlap_add_by_chunk",
+        ),
+        (
+            "tensorflow-xla",
+            DILATED | {"kernel_size": (3,)},
+            "shift_multiply_add",
+        ),
+        ("tensorflow-xla", DILATED | {"kernel_size": (9,)}, "convolution"),
+        (
+            "tensorflow",
+            IMAGE
+            | {"kernel_size": (3, 3, 3), "strides": (1, 1, 1)}
+            | {"dilation_rate": (2, 2, 2)},
+            "overlap_add",
+        ),
         ("torch", DILATED | {"kernel_size": (3,)}, "native"),
         (
             "jax",
             {"groups": 128, "filters": 128, "kernel_size": (3,)}
             | {"strides": (300,)},
+            "overlap_add",
+        ),
+        ("jax-export", {"positions": None}, "native"),
+        ("jax-export", {"kernel_size": (2,)}, "overlap_add"),
+        ("jax-export", {"groups": 4}, "by_group"),
+        ("jax-export", {"groups": 64}, "overlap_add"),
+        (
+            "jax-export",
+            {"groups": 128, "filters": 128},
+            "shift_multiply_add",
+        ),
+        ("jax-export", STRIDE_ONE, "convolution"),
+        (
+            "jax-export",
+            IMAGE
+            | {"kernel_size": (3, 3, 3), "strides": (1, 1, 1)}
+            | {"dilation_rate": (2, 2, 2)},
             "overlap_add",
         ),
         ("jax", {"groups": 4}, "by_group"),
@@ -351,11 +395,157 @@ DILATED = {
     ],
 )
 def test_the_choice(running, changes, expected):
-    assert choose(running, **(ONE_D | changes)) == expected
+    name, engine = RUNNING.get(running, (running, "eager"))
+    context = Context(engine, "cpu")
+    problem = Problem(**(ONE_D | changes), context=context)
+    choice = choose(problem, backend=named(name))
+    assert choice.name == expected
+    assert choice.reason
+    assert choice.name in supported(problem, named(name))
 
 
-def test_the_engine():
-    assert engine() == keras.backend.backend()
+# Of each backend, every engine that it says it is.
+ENGINES = {
+    "jax": ["eager", "xla", "export"],
+    "numpy": ["eager"],
+    "openvino": ["graph"],
+    "tensorflow": ["eager", "graph", "xla"],
+    "torch": ["eager", "graph", "export"],
+}
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu", "tpu"])
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [(name, engine) for name in BACKENDS for engine in ENGINES[name]],
+)
+def test_every_choice_is_right_there(name, engine, device):
+    chosen_by = named(name)
+    for rank, groups, positions, k, s, d in itertools.product(
+        (1, 2, 3), (1, 4, 64), (None, 0, 50), (1, 4, 300), (1, 2), (1, 3)
+    ):
+        problem = Problem(
+            *(
+                (k,) * rank,
+                (s,) * rank,
+                (d,) * rank,
+                groups,
+                64,
+                128,
+                positions,
+            ),
+            context=Context(engine, device),
+        )
+        choice = choose(problem, backend=chosen_by)
+        assert choice.name in supported(problem, chosen_by)
+        assert (choice.each is None) == (choice.name != "by_group")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Choice("native", "not measured on a gpu")),
+        ({"groups": 4}, Choice("native", "not measured on a gpu")),
+        (
+            {"groups": 64},
+            Choice("overlap_add", "not measured on a gpu, many groups"),
+        ),
+        (
+            STRIDE_ONE | {"groups": 64},
+            Choice("convolution", "not measured on a gpu"),
+        ),
+        ({"positions": 0}, Choice("overlap_add", "no positions")),
+    ],
+)
+def test_a_device_that_nobody_measured(changes, expected):
+    problem = Problem(**(ONE_D | changes), context=Context("xla", "gpu"))
+    assert choose(problem, backend=named("jax")) == expected
+
+
+def test_a_backend_that_nobody_measured():
+    nobody_knows = named("cntk")
+    assert type(nobody_knows) is Backend
+    problem = Problem(**ONE_D, context=nobody_knows.context(None))
+    assert choose(problem, backend=nobody_knows) == Choice(
+        "native", "not measured with cntk"
+    )
+
+
+def test_what_the_caller_sets():
+    problem = Problem(**ONE_D)
+    assert choose(problem, "sub_pixel") == Choice(
+        "sub_pixel", "set by the caller"
+    )
+
+
+def test_groups_one_after_another_choose_for_one_group():
+    problem = Problem(**(ONE_D | {"groups": 4}))
+    assert choose(problem, backend=named("jax")) == Choice(
+        "by_group", "few groups", each="overlap_add"
+    )
+    assert choose(problem, "by_group", backend=named("torch")) == Choice(
+        "by_group", "set by the caller", each="native"
+    )
+
+
+def test_what_is_not_exact_enough_is_not_chosen():
+    """Though it is faster, and computed if the caller sets it."""
+    image = {"strides": (2, 2), "dilation_rate": (1, 1), "positions": 10_000}
+    problem = Problem(**(ONE_D | image | {"kernel_size": (4, 4)}))
+    assert choose(problem, backend=named("jax")).name == "sub_pixel"
+    volume = {"kernel_size": (4,) * 3, "strides": (2,) * 3}
+    volume |= {"dilation_rate": (1,) * 3, "positions": 10_000}
+    problem = Problem(**(ONE_D | volume))
+    assert choose(problem, backend=named("jax")).name == "overlap_add"
+    assert "sub_pixel" in supported(problem, named("jax"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("convolution", {}, r"'auto', 'native', .*: 'convolution' is for "),
+        ("shift_multiply_add", {}, r"'shift_multiply_add' is for groups of "),
+        ("fft", {}, r"'fft' is not known.*Received: implementation='fft'"),
+    ],
+)
+def test_what_is_refused(name, changes, message):
+    problem = Problem(**(ONE_D | changes))
+    assert name not in supported(problem)
+    with pytest.raises(ValueError, match=f"`implementation` must .*{message}"):
+        check_implementation(name, problem)
+
+
+def test_what_is_refused_of_a_symbolic_input():
+    with pytest.raises(ValueError, match="'convolution' is for strides of 1"):
+        keras_convt.ops.conv_transpose(
+            keras.Input((None, 3)),
+            np.ones((4, 2, 3), "float32"),
+            2,
+            implementation="convolution",
+        )
+
+
+@pytest.mark.parametrize("implementation", ["auto", *NAMES])
+@pytest.mark.parametrize("shape", [(0, 5, 4), (2, 0, 4)])
+def test_without_positions(shape, implementation):
+    """Empty batches and empty signals, with groups of one channel."""
+    strides = 1 if implementation == "convolution" else 2
+    y = keras_convt.ops.conv_transpose(
+        np.ones(shape, "float32"),
+        np.ones((3, 1, 4), "float32"),
+        strides,
+        "same",
+        groups=4,
+        implementation=implementation,
+    )
+    assert tuple(y.shape) == (shape[0], shape[1] * strides, 4)
+
+
+def test_the_context():
+    context = backend.context(ops.ones((1, 2, 3)))
+    assert context.engine in ENGINES[backend.name]
+    assert context.device in ("cpu", "gpu", "tpu")
+    assert (backend.name, context.engine) != ("tensorflow", "graph")
 
 
 @pytest.mark.skipif(
@@ -363,18 +553,18 @@ def test_the_engine():
     reason="only TensorFlow runs with and without XLA",
 )
 @pytest.mark.parametrize("jit_compile", [True, False])
-def test_the_engine_within_xla(jit_compile):
+def test_the_context_within_xla(jit_compile):
     import tensorflow as tf
 
     seen = []
 
     @tf.function(jit_compile=jit_compile)
     def function(x):
-        seen.append(engine())
+        seen.append(backend.context(x).engine)
         return x
 
     function(tf.zeros(()))
-    assert seen == ["tensorflow-xla" if jit_compile else "tensorflow"]
+    assert seen == ["xla" if jit_compile else "graph"]
 
 
 def test_an_unknown_implementation():

@@ -68,6 +68,17 @@ def test_saved_and_loaded():
     assert again.kernel_initializer.strides == (2,)
 
 
+def test_repr_says_what_it_was_made_with():
+    assert repr(ICNR("he_normal", [2])) == (
+        "ICNR(initializer=HeNormal, strides=(2,))"
+    )
+
+    def drawn(shape, dtype=None):
+        return ops.zeros(shape, dtype)
+
+    assert repr(ICNR(drawn, 3)) == "ICNR(initializer=drawn, strides=3)"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

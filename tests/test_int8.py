@@ -188,7 +188,7 @@ def test_what_is_not_supported_says_what_is(rng):
     layer.build((None, None, 3))
     with pytest.raises(
         NotImplementedError,
-        match=r"`mode` must be one of \('int8',\) .* mode='float8'",
+        match=r'`mode` must be "int8" for Conv1DTranspose.* mode=.float8.',
     ):
         layer.quantize("float8")
     assert layer.dtype_policy.name == "float32"

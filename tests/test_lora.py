@@ -143,6 +143,26 @@ def test_the_weights_have_one_order(rng):
     assert names == [w.name for w in other.weights]
 
 
+def test_an_update_that_is_scaled_by_zero(rng):
+    for arguments in ({"lora_rank": 2, "lora_alpha": 0}, {}):
+        layer, _ = built(keras_convt.Conv1DTranspose, 1, rng, **arguments)
+        if not arguments:
+            layer.enable_lora(2, lora_alpha=0, b_initializer="ones")
+        layer.lora_kernel_b.assign(np.ones(layer.lora_kernel_b.shape))
+        assert layer.get_config()["lora_alpha"] == 0
+        assert_close(numpy(layer.kernel), numpy(layer._kernel), VALUES)
+
+
+def test_a_rank_that_is_set_before_the_layer_is_built():
+    layer = keras_convt.Conv1DTranspose(4, 3)
+    layer.lora_rank = 2
+    layer.build((None, 5, 3))
+    assert layer.lora_enabled
+    assert layer.lora_alpha == 2
+    with pytest.raises(ValueError, match=r"`lora_rank` of the layer"):
+        layer.lora_rank = 3
+
+
 def test_errors(rng):
     layer = keras_convt.Conv1DTranspose(4, 3, kernel_constraint="non_neg")
     with pytest.raises(ValueError, match="`kernel_constraint`, which must be"):

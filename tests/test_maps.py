@@ -28,9 +28,9 @@ CHOICES = {
 def test_the_cases_meet_every_formulation_chosen(rng, monkeypatch):
     used = set()
 
-    def recorded(name, function, *arguments):
+    def recorded(name, function, *arguments, **keywords):
         used.add(name)
-        return function(*arguments)
+        return function(*arguments, **keywords)
 
     for name, function in list(FORMULATIONS.items()):
         monkeypatch.setitem(

@@ -132,8 +132,7 @@ def test_masks_flow_through_a_functional_model(tmp_path, padding):
     model = keras.Model(tokens, outputs)
     padded = model.predict(np.array([[1, 2, 0], [1, 2, 3]]), verbose=0)
     alone = model.predict(np.array([[1, 2]]), verbose=0)
-    if padding != (1, 0):  # which has one more step here than alone
-        tolerances.assert_close(padded[:1], alone, tolerances.VALUES)
+    tolerances.assert_close(padded[:1], alone, tolerances.VALUES)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     again = loaded.predict(np.array([[1, 2, 0], [1, 2, 3]]), verbose=0)
@@ -152,3 +151,122 @@ def test_the_gradient_of_a_masked_step_is_zero(rng):
     )
     assert np.all(slope[~MASK] == 0)
     assert np.all(slope[MASK] != 0)
+
+
+@pytest.mark.parametrize("where", ["at the end", "at the start"])
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "arguments"),
+    [
+        (3, 2, {"padding": (0, 2)}),
+        (5, 2, {"padding": (1, 2)}),
+        (5, 3, {"padding": (2, 2), "data_format": "channels_first"}),
+        (2, 3, {"padding": (1, 0)}),
+        (6, 4, {"padding": (3, 2), "output_padding": 1}),
+        (4, 2, {"padding": "valid", "output_padding": 1}),
+        (3, 4, {"padding": "same", "output_padding": 0}),
+        (3, 4, {"padding": "same", "output_padding": 3}),
+        (4, 3, {"padding": "same", "output_padding": 1}),
+    ],
+)
+def test_no_more_is_real_than_of_a_sequence_alone(
+    kernel_size, strides, arguments, where, rng
+):
+    layer = keras_convt.Conv1DTranspose(2, kernel_size, strides, **arguments)
+    x = rng.standard_normal((2, STEPS, 3)).astype("float32")
+    mask = MASK if where == "at the end" else MASK[:, ::-1]
+    turn = (0, 1, 2)
+    if arguments.get("data_format") == "channels_first":
+        turn = (0, 2, 1)
+    y = layer(np.transpose(x, turn), mask=ops.convert_to_tensor(mask))
+    found, y = mask_of(y), np.transpose(ops.convert_to_numpy(y), turn)
+    for number, real in enumerate(REAL):
+        alone = layer(
+            np.transpose(x[number : number + 1, mask[number]], turn),
+            mask=ops.ones((1, real), "bool"),
+        )
+        expected = np.zeros(found.shape[1], bool)
+        first = 0 if where == "at the end" else (STEPS - real) * strides
+        (of_alone,) = mask_of(alone)
+        expected[first : first + len(of_alone)] = of_alone
+        np.testing.assert_array_equal(found[number], expected)
+        alone = np.transpose(ops.convert_to_numpy(alone), turn)[0]
+        tolerances.assert_close(
+            y[number][expected], alone[of_alone], tolerances.VALUES
+        )
+
+
+def test_a_sequence_between_others_and_one_without_any_step(rng):
+    layer = keras_convt.Conv1DTranspose(1, 3, 2, (1, 1))
+    mask = [[False, True, True, False, True, False], [False] * STEPS]
+    # A list is taken as well.
+    y = layer(rng.standard_normal((2, STEPS, 3)), mask=mask)
+    # Of 3 + 2 * 5 - 2 = 11 steps, from where the first real step begins (2),
+    # up to what would be left of the last one (4 * 2 + 3 - 1 - 1 = 9). Step 6
+    # is of the masked step 3 alone.
+    expected = np.zeros((2, 11), bool)
+    expected[0, [2, 3, 4, 5, 7, 8]] = True
+    np.testing.assert_array_equal(mask_of(y), expected)
+
+
+def test_crops_of_an_image_with_a_mask():
+    layer = keras_convt.Conv2DTranspose(1, 3, 2, ((0, 1), (1, 1)))
+    mask = np.zeros((1, 3, 4), bool)
+    mask[:, :2, :2] = True
+    y = layer(
+        np.ones((1, 3, 4, 1), "float32"), mask=ops.convert_to_tensor(mask)
+    )
+    alone = layer(
+        np.ones((1, 2, 2, 1), "float32"), mask=np.ones((1, 2, 2), bool)
+    )
+    expected = np.zeros(y.shape[:3], bool)
+    rows, columns = alone.shape[1:3]
+    expected[:, :rows, :columns] = mask_of(alone)
+    np.testing.assert_array_equal(mask_of(y), expected)
+
+
+def test_a_mask_without_steps_is_for_whole_samples(rng):
+    layer = keras_convt.Conv1DTranspose(2, 3, 2, bias_initializer="ones")
+    x = rng.standard_normal((2, STEPS, 3)).astype("float32")
+    y = layer(x, mask=ops.convert_to_tensor([True, False]))
+    np.testing.assert_array_equal(mask_of(y), [True, False])
+    y = ops.convert_to_numpy(y)
+    alone = ops.convert_to_numpy(layer(x[:1]))
+    tolerances.assert_close(y[:1], alone, tolerances.VALUES)
+    np.testing.assert_array_equal(y[1], np.ones_like(y[1]))
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (3, 6), (2, 6, 3), (1, 6), ()])
+def test_masks_that_do_not_fit(shape, rng):
+    layer = keras_convt.Conv1DTranspose(2, 3, 2)
+    x = rng.standard_normal((2, STEPS, 3)).astype("float32")
+    with pytest.raises(
+        ValueError, match="`mask` must have the shape"
+    ) as caught:
+        layer(x, mask=np.ones(shape, bool))
+    assert str(caught.value) == (
+        "`mask` must have the shape (batch, *steps) of the inputs, (2, 6), or "
+        f"the first axes of it. Received: mask.shape={shape}."
+    )
+    assert not layer.weights
+
+
+def test_masking_before_channels_first(rng):
+    """Its mask is of the channels; each of them is zero already."""
+    x = rng.standard_normal((2, 3, STEPS)).astype("float32")
+    x[0, 1] = 0
+    layer = keras_convt.Conv1DTranspose(2, 3, 2, data_format="channels_first")
+    for steps in (STEPS, None):
+        inputs = keras.Input((3, steps))
+        outputs = layer(keras.layers.Masking()(inputs))
+        assert getattr(outputs, "_keras_mask", None) is None
+        y = keras.Model(inputs, outputs).predict(x, verbose=0)
+        tolerances.assert_close(
+            y, ops.convert_to_numpy(layer(x)), tolerances.SAME_LAYER
+        )
+
+
+def test_a_mask_leaves_the_dtype(rng):
+    layer = keras_convt.Conv1DTranspose(2, 3, 2, dtype="mixed_bfloat16")
+    x = rng.standard_normal((2, STEPS, 3)).astype("float32")
+    y = layer(x, mask=ops.convert_to_tensor(MASK))
+    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"

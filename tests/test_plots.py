@@ -154,12 +154,42 @@ def test_a_text_of_every_axis():
     assert "axis 1: 7 input steps, kernel_size=4" in text
 
 
+@pytest.mark.parametrize(
+    ("rank", "arguments"),
+    [
+        (1, {"kernel_size": 3, "strides": 2}),
+        (1, {"kernel_size": 5, "strides": 2, "output_padding": 1}),
+        (1, {"kernel_size": 5, "dilation_rate": 2, "padding": "same"}),
+        (2, {"kernel_size": (3, 4), "strides": 2, "padding": "same"}),
+        (3, {"kernel_size": 2, "strides": (1, 2, 3), "output_padding": 0}),
+    ],
+)
+def test_the_layers_of_keras_are_explained_too(rank, arguments):
+    """Their users have the checkerboard."""
+    name = f"Conv{rank}DTranspose"
+    built_in = getattr(keras.layers, name)(1, **arguments)
+    ours = getattr(keras_convt, name)(1, **arguments)
+    assert explain(built_in, 7) == explain(ours, 7)
+    steps = built_in.compute_output_shape((1, *[7] * rank, 2))[1:-1]
+    assert all(f" = {n}\n" in explain(built_in, 7) for n in steps)
+    bars = [plot_connectivity(one, 7).axes[1] for one in (built_in, ours)]
+    heights = [[bar.get_height() for bar in axes.patches] for axes in bars]
+    assert heights[0] == heights[1]
+
+
+def test_a_layer_of_keras_2_is_refused_with_advice():
+    kind = type("Conv1DTranspose", (), {"__module__": "tf_keras.src.layers"})
+    for layer in (kind(), type("Own", (kind,), {})()):
+        with pytest.raises(TypeError, match=r"Keras 2 \(tf_keras\)"):
+            explain(layer)
+
+
 @pytest.mark.parametrize("show", [plot_connectivity, explain])
 def test_refusals(show):
     with pytest.raises(TypeError, match="`layer` must be a transposed"):
-        show(keras.layers.Conv1DTranspose(1, 3))
+        show(keras.layers.Conv1D(1, 3))
     layer = keras_convt.Conv1DTranspose(1, 3, padding=5)
-    with pytest.raises(ValueError, match="`padding` must leave samples"):
+    with pytest.raises(ValueError, match="`padding` must leave a sample"):
         show(layer, 2)
     with pytest.raises(ValueError, match="`steps` must be a whole number"):
         show(layer, 0)

@@ -44,9 +44,18 @@ VARIANTS = [
     {**EVERYTHING, "padding": (1, -3)},
     {**EVERYTHING, "padding": 2},
     {**EVERYTHING, "kernel_constraint": None, "lora_rank": 2, "lora_alpha": 3},
+    {**EVERYTHING, "implementation": "native"},
 ]
-# Keyword arguments that go to a base class.
-CONFIG_ONLY = ("groups", "lora_rank", "lora_alpha")
+# Not every version of Keras has one.
+Int8Config = getattr(keras.quantizers, "Int8QuantizationConfig", None)
+if Int8Config is not None:
+    VARIANTS.append(
+        {
+            **EVERYTHING,
+            "dtype": "int8_from_mixed_bfloat16",
+            "quantization_config": Int8Config(activation_quantizer=None),
+        }
+    )
 
 
 def test_every_argument_is_in_the_variants():
@@ -59,7 +68,9 @@ def test_every_argument_is_in_the_variants():
         for name, value in variant.items()
         if value is not defaults.get(name, inspect)
     }
-    names = {*defaults, *CONFIG_ONLY} - {"kwargs", "base_kwargs"}
+    names = set(defaults) - {"kwargs"}
+    if Int8Config is None:
+        names -= {"quantization_config"}
     assert names <= seen
 
 

@@ -4,18 +4,25 @@ from typing import Any
 
 import numpy as np
 
+from keras_convt.convert import layouts
 from keras_convt.convert.weights import (
     as_array,
     built_layer,
-    from_torch_layout,
     refuse_strides_with_dilation,
 )
 from keras_convt.geometry import effective_kernel
+from keras_convt.layers import BY_RANK
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 
 
 def from_equinox(
-    module: Any, data_format: str | None = None
+    module: Any,
+    data_format: str | None = None,
+    *,
+    name: str | None = None,
+    dtype: Any = None,
+    activation: Any = None,
+    implementation: str = "auto",
 ) -> BaseConvTranspose:
     """The layer that computes what an `equinox.nn.ConvTranspose` does.
 
@@ -25,6 +32,12 @@ def from_equinox(
         module: The module.
         data_format: `"channels_last"`, or `"channels_first"`, which is
             Equinox's. `None` is Keras's configured one.
+        name: Name of the layer. `None` lets Keras choose one.
+        dtype: Dtype or dtype policy of the layer. `None` is Keras's global
+            policy, whatever the dtype of the module.
+        activation: Activation function of the layer. `None` is none.
+        implementation: How the layer computes, as in
+            `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
         A built layer of the module's rank.
@@ -69,8 +82,9 @@ def from_equinox(
     weight = np.flip(weight, tuple(range(2, weight.ndim)))
     pairs, more = _equinox_padding(module)
     return built_layer(
-        from_torch_layout(weight),
+        layouts.swap(weight),
         None if module.bias is None else as_array(module.bias).reshape(-1),
+        BY_RANK,
         filters=filters,
         strides=tuple(module.stride),
         padding=pairs,
@@ -78,6 +92,10 @@ def from_equinox(
         dilation_rate=tuple(module.dilation),
         groups=groups,
         data_format=data_format,
+        name=name,
+        dtype=dtype,
+        activation=activation,
+        implementation=implementation,
     )
 
 

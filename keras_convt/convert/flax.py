@@ -12,16 +12,31 @@ from keras_convt.convert.weights import (
     refuse_strides_with_dilation,
 )
 from keras_convt.geometry import effective_kernel
+from keras_convt.layers import BY_RANK
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 
 
-def from_flax(module: Any, data_format: str | None = None) -> BaseConvTranspose:
+def from_flax(
+    module: Any,
+    data_format: str | None = None,
+    *,
+    name: str | None = None,
+    dtype: Any = None,
+    activation: Any = None,
+    implementation: str = "auto",
+) -> BaseConvTranspose:
     """The layer that computes what a `flax.nnx.ConvTranspose` does.
 
     Args:
         module: The module. Its mask, if it has one, is applied to the kernel.
         data_format: `"channels_last"`, which is Flax's, or
             `"channels_first"`. `None` is Keras's configured one.
+        name: Name of the layer. `None` lets Keras choose one.
+        dtype: Dtype or dtype policy of the layer. `None` is Keras's global
+            policy, whatever the dtype of the module.
+        activation: Activation function of the layer. `None` is none.
+        implementation: How the layer computes, as in
+            `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
         A built layer of the module's rank.
@@ -40,6 +55,13 @@ def from_flax(module: Any, data_format: str | None = None) -> BaseConvTranspose:
     )
     ```
     """
+    if type(module).__module__.startswith("flax.linen"):
+        raise TypeError(
+            "`module` must be a flax.nnx.ConvTranspose. One of flax.linen has "
+            "no weights of its own: build the flax.nnx.ConvTranspose of the "
+            "same arguments, and give it the kernel and the bias. "
+            f"Received: module={module!r}."
+        )
     if not hasattr(module, "transpose_kernel"):
         raise TypeError(
             "`module` must be a flax.nnx.ConvTranspose. Received: "
@@ -62,11 +84,16 @@ def from_flax(module: Any, data_format: str | None = None) -> BaseConvTranspose:
     return built_layer(
         kernel,
         None if module.bias is None else module.bias[...],
+        BY_RANK,
         filters=module.out_features,
         strides=strides,
         padding=_flax_padding(module.padding, kernel_size, rates),
         dilation_rate=rates,
         data_format=data_format,
+        name=name,
+        dtype=dtype,
+        activation=activation,
+        implementation=implementation,
     )
 
 

@@ -2,40 +2,71 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 
+from keras_convt import arguments
+from keras_convt.convert import layouts
 from keras_convt.convert.weights import (
+    PLAIN,
     as_array,
     assign_weights,
     built_layer,
-    from_torch_layout,
     refuse_strides_with_dilation,
 )
-from keras_convt.layers.base import BaseTranspose
-from keras_convt.layers.base_conv_transpose import BaseConvTranspose
+from keras_convt.layers import BY_RANK
+from keras_convt.weight_normalization import WeightNormalization
 
 
 def from_torch(
-    module: Any, data_format: str | None = None
-) -> BaseConvTranspose:
-    """The layer that computes what a PyTorch module does.
+    module: Any,
+    data_format: str | None = None,
+    *,
+    name: str | None = None,
+    dtype: Any = None,
+    activation: Any = None,
+    padding: Any = None,
+    keep_weight_norm: bool = False,
+    implementation: str = "auto",
+) -> Any:
+    """The layer that computes what a convolution of PyTorch does.
 
     Args:
-        module: A `torch.nn.ConvTranspose1d`, `2d` or `3d`. One with weight
-            normalization, by `torch.nn.utils.parametrizations.weight_norm`
-            or the older `torch.nn.utils.weight_norm`, gives a layer whose
-            kernel is the normalized weight.
+        module: A `torch.nn.ConvTranspose1d`, `2d` or `3d`, or a
+            `torch.nn.Conv1d`, `2d` or `3d`. One with weight normalization, by
+            `torch.nn.utils.parametrizations.weight_norm` or the older
+            `torch.nn.utils.weight_norm`, gives a layer whose kernel is the
+            normalized weight.
         data_format: `"channels_last"` or `"channels_first"`, which is
             PyTorch's. `None` is Keras's configured one.
+        name: Name of the layer. `None` lets Keras choose one.
+        dtype: Dtype or dtype policy of the layer. `None` is Keras's global
+            policy, whatever the dtype of the module.
+        activation: Activation function of the layer. `None` is none.
+        padding: What takes the place of the module's `padding` and
+            `output_padding`, as a transposed layer takes it: a name, or the
+            steps to crop. `"causal"` is for models that crop the end of the
+            output themselves (EnCodec, Mimi). For a plain convolution, the
+            name that Keras has, or the zeros to append, as numbers. `None` is
+            the module's.
+        keep_weight_norm: Whether a module with weight normalization gives a
+            `keras_convt.WeightNormalization` of the layer, which is trained
+            as the module is. Defaults to `False`.
+        implementation: How a transposed layer computes, as in
+            `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
-        A built `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or
-        `Conv3DTranspose`, in the dtype of the module.
+        A built layer: of a transposed module a `keras_convt.Conv1DTranspose`,
+        `Conv2DTranspose` or `Conv3DTranspose`, of a plain one a
+        `keras.layers.Conv1D`, `Conv2D` or `Conv3D`. A plain one whose padding
+        Keras does not have is a `keras.Sequential` of a `ZeroPadding` and the
+        convolution.
 
     Raises:
-        TypeError: If `module` is no such module.
+        TypeError: If `module` is no such module, or a quantized one.
         ValueError: If no layer is equal to it: `stride > 1` together with
-            `dilation > 1`, or complex weights.
+            `dilation > 1`, a `padding_mode` other than `"zeros"`, complex
+            weights; or if `keep_weight_norm` is asked for without one.
 
     Example:
 
@@ -43,61 +74,63 @@ def from_torch(
     decoder = keras_convt.from_torch(torch.nn.ConvTranspose1d(64, 32, 4, 2, 1))
     ```
     """
-    if not getattr(module, "transposed", False) or not hasattr(
-        module, "output_padding"
-    ):
-        raise TypeError(
-            "`module` must be a torch.nn.ConvTranspose1d, 2d or 3d. "
-            f"Received: module={module!r} of type {type(module).__name__}."
-        )
-    lazy = getattr(module, "has_uninitialized_params", None)
-    if lazy is not None and lazy():
-        raise ValueError(
-            "`module` must have its weights: call a lazy one once, before. "
-            f"Received: module={module!r}."
-        )
-    weight = _torch_weight(module)
+    transposed = _is_transposed(module)
     strides, rates = tuple(module.stride), tuple(module.dilation)
     refuse_strides_with_dilation(strides, rates, "stride", "dilation", module)
-    pairs = [(p, p) for p in module.padding]
-    output_padding = tuple(module.output_padding)
-    more: tuple[int, ...] | None = output_padding
-    if any(o >= s for o, s in zip(output_padding, strides, strict=True)):
-        # PyTorch allows it with a dilation. As a crop, so does the layer.
-        pairs = [
-            (p, p - o)
-            for p, o in zip(module.padding, output_padding, strict=True)
-        ]
-        more = None
-    return built_layer(
-        from_torch_layout(weight),
+    given: dict[str, Any] = {
+        "filters": module.out_channels,
+        "strides": strides,
+        "dilation_rate": rates,
+        "groups": module.groups,
+        "data_format": arguments.data_format(data_format),
+        "activation": activation,
+        "dtype": dtype,
+    }
+    before = None
+    if transposed:
+        given |= _transposed_padding(module, padding)
+        given["implementation"] = implementation
+    elif implementation != "auto":
+        raise ValueError(
+            '`implementation` must be "auto" for a plain convolution, which '
+            "Keras computes. Received: "
+            f"implementation={implementation!r}."
+        )
+    else:
+        given["padding"], before = _plain_padding(module, padding)
+    layer = built_layer(
+        layouts.swap(_torch_weight(module)),
         module.bias,
-        filters=module.out_channels,
-        strides=strides,
-        padding=tuple(pairs),
-        output_padding=more,
-        dilation_rate=rates,
-        groups=module.groups,
-        data_format=data_format,
+        BY_RANK if transposed else PLAIN,
+        name=None if before else name,
+        **given,
     )
+    if arguments.flag(keep_weight_norm, "keep_weight_norm"):
+        layer = _normalized(layer, module)
+    if before is None:
+        return layer
+    return _after_zeros(layer, before, name)
 
 
-def load_torch_weights(
-    layer: BaseTranspose, weight: Any, bias: Any = None
-) -> None:
-    """Load what a PyTorch `state_dict` has for a transposed convolution.
+def load_torch_weights(layer: Any, weight: Any, bias: Any = None) -> None:
+    """Load what a PyTorch `state_dict` has for a convolution.
 
     Args:
-        layer: A `keras_convt` transposed convolution layer, depthwise or not.
-            If it is not built yet, the weights build it.
+        layer: A transposed convolution of `keras_convt` or Keras, depthwise
+            or not, or a plain one of Keras: `Conv1D`, `Conv2D`, `Conv3D`,
+            `DepthwiseConv1D`, `DepthwiseConv2D`. If it is not built yet, the
+            weights build it.
         weight: The weight, as PyTorch has it, of shape
-            `(channels, filters // groups, *kernel_size)`. For that of weight
-            normalization see `fold_weight_norm`.
+            `(channels, filters // groups, *kernel_size)` for a transposed
+            convolution, and `(filters, channels // groups, *kernel_size)` for
+            a plain one. For that of weight normalization see
+            `fold_weight_norm`.
         bias: The bias, of shape `(filters,)`, or `None`.
 
     Raises:
+        TypeError: If `layer` is no such layer.
         ValueError: If a shape is not what the layer needs, or if only one of
-            the two has a bias.
+            the two has a bias. The layer is then as it was.
 
     Example:
 
@@ -109,13 +142,15 @@ def load_torch_weights(
     >>> tuple(layer.kernel.shape)
     (4, 3, 8)
     """
+    layouts.check(layer)
     array = as_array(weight)
-    if array.ndim != layer.rank + 2:
+    rank = len(layer.kernel_size)
+    if array.ndim != rank + 2:
         raise ValueError(
-            f"`weight` must have {layer.rank + 2} axes, as `layer` is "
-            f"{layer.rank}D. Received: weight.shape={array.shape}."
+            f"`weight` must have {rank + 2} axes, as `layer` is {rank}D. "
+            f"Received: weight.shape={array.shape}."
         )
-    assign_weights(layer, from_torch_layout(array), bias)
+    assign_weights(layer, layouts.from_torch(layer, array), bias)
 
 
 def fold_weight_norm(magnitude: Any, direction: Any) -> np.ndarray:
@@ -148,9 +183,145 @@ def fold_weight_norm(magnitude: Any, direction: Any) -> np.ndarray:
     return g * v / np.sqrt(np.sum(v * v, axis=normed, keepdims=True))
 
 
+def _is_transposed(module: Any) -> bool:
+    """Whether a module is a transposed convolution, and not a plain one."""
+    needed = ("transposed", "output_padding", "stride", "dilation", "groups")
+    weight = getattr(module, "weight", None)
+    if not all(hasattr(module, name) for name in needed) or weight is None:
+        raise TypeError(
+            "`module` must be a torch.nn.ConvTranspose1d, 2d or 3d, or a "
+            "torch.nn.Conv1d, 2d or 3d. "
+            f"Received: module={module!r} of type {type(module).__name__}."
+        )
+    if callable(weight) and not hasattr(weight, "shape"):
+        raise TypeError(
+            "`module` must not be quantized: its weights are packed. Convert "
+            f"the module that it was made of. Received: module={module!r}."
+        )
+    lazy = getattr(module, "has_uninitialized_params", None)
+    if lazy is not None and lazy():
+        raise ValueError(
+            "`module` must have its weights: call a lazy one once, before. "
+            f"Received: module={module!r}."
+        )
+    return bool(module.transposed)
+
+
+def _transposed_padding(module: Any, padding: Any) -> dict[str, Any]:
+    """The padding and output_padding of a transposed layer."""
+    if padding is not None:
+        return {"padding": padding}
+    pairs = [(p, p) for p in module.padding]
+    more = tuple(module.output_padding)
+    if any(o >= s for o, s in zip(more, module.stride, strict=True)):
+        # PyTorch allows it with a dilation. As a crop, so does the layer.
+        pairs = [(p, p - o) for p, o in zip(module.padding, more, strict=True)]
+        return {"padding": tuple(pairs)}
+    return {"padding": tuple(pairs), "output_padding": more}
+
+
+def _plain_padding(module: Any, padding: Any) -> tuple[str, Any]:
+    """The padding of a plain layer, and the zeros before it, or None."""
+    rank = len(module.kernel_size)
+    if padding is None:
+        padding = module.padding
+        if not isinstance(padding, str):
+            padding = tuple((p, p) for p in padding)
+        mode = getattr(module, "padding_mode", "zeros")
+        if mode != "zeros" and padding != ((0, 0),) * rank:
+            raise ValueError(
+                "`module` must have padding_mode='zeros'. Pad with "
+                "`keras.ops.pad(x, ..., mode=...)`, and convert with "
+                f"`padding=0`. Received: padding_mode={mode!r}."
+            )
+    padding = arguments.padding(padding, rank)
+    if isinstance(padding, str):
+        if padding == "same" and max(module.stride) > 1:
+            raise ValueError(
+                '`padding` must not be "same" with a stride: Keras and '
+                "PyTorch do not mean the same by it. Give the zeros as "
+                f"numbers. Received: stride={tuple(module.stride)}."
+            )
+        return padding, None
+    if any(n < 0 for pair in padding for n in pair):
+        raise ValueError(
+            "`padding` of a plain convolution must not be negative. "
+            f"Received: padding={padding!r}."
+        )
+    if not any(n for pair in padding for n in pair):
+        return "valid", None
+    reach = [
+        (k - 1) * d
+        for k, d in zip(module.kernel_size, module.dilation, strict=True)
+    ]
+    same = tuple((r // 2, r - r // 2) for r in reach)
+    if padding == same and max(module.stride) == 1:
+        return "same", None
+    return "valid", padding
+
+
+def _after_zeros(layer: Any, pairs: Any, name: str | None) -> Any:
+    """A model of zeros at the ends of the steps, and a plain convolution."""
+    rank = len(pairs)
+    convolution = getattr(layer, "layer", layer)
+    padding = getattr(keras.layers, f"ZeroPadding{rank}D")(
+        pairs[0] if rank == 1 else pairs,
+        data_format=convolution.data_format,
+    )
+    channels = layouts.channels(convolution, convolution.kernel)
+    steps: tuple[int | None, ...] = (None,) * rank
+    shape = (
+        (channels, *steps)
+        if convolution.data_format == "channels_first"
+        else (*steps, channels)
+    )
+    return keras.Sequential([keras.Input(shape), padding, layer], name=name)
+
+
 def _torch_weight(module: Any) -> np.ndarray:
     """The weight of a PyTorch module, normalized if it is a normalized one."""
+    parts = _weight_norm(module)
+    if parts is None:
+        return as_array(module.weight)
+    # `weight` of the older kind is that of the last forward pass, so maybe an
+    # old one.
+    return fold_weight_norm(*parts)
+
+
+def _weight_norm(module: Any) -> tuple[Any, Any] | None:
+    """The magnitude and direction of a normalized module, or None."""
     if hasattr(module, "weight_g") and hasattr(module, "weight_v"):
-        # `weight` is that of the last forward pass, so maybe an old one.
-        return fold_weight_norm(module.weight_g, module.weight_v)
-    return as_array(module.weight)
+        return module.weight_g, module.weight_v
+    normalized = getattr(module, "parametrizations", None)
+    weight: Any = getattr(normalized, "weight", None)
+    if hasattr(weight, "original0") and hasattr(weight, "original1"):
+        return weight.original0, weight.original1
+    return None
+
+
+def _normalized(layer: Any, module: Any) -> WeightNormalization:
+    """A layer, with the weight normalization that a module has."""
+    parts = _weight_norm(module)
+    if parts is None:
+        raise ValueError(
+            "`keep_weight_norm` must be False for a module without weight "
+            f"normalization. Received: module={module!r}."
+        )
+    magnitude, direction = map(as_array, parts)
+    if magnitude.ndim != direction.ndim:
+        raise ValueError(
+            "`module` must have a weight normalization with a `dim`, which is "
+            "not None, for `keep_weight_norm`. Received: magnitude.shape="
+            f"{magnitude.shape}."
+        )
+    kept = [n for n, size in enumerate(magnitude.shape) if size > 1]
+    if not kept:
+        # One magnitude: that of any axis of one place.
+        kept = [direction.shape.index(1)]
+    # PyTorch's axes in Keras's kernel.
+    axis = [(-1, -2)[n] if n < 2 else n - 2 for n in kept]
+    wrapper = WeightNormalization(layer, axis=axis)
+    wrapper.build(None)
+    wrapper.layer.kernel.assign(layouts.swap(direction))
+    wrapper.g.assign(magnitude.reshape(wrapper.g.shape))
+    return wrapper

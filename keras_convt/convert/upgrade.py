@@ -1,17 +1,20 @@
 """Models with the built-in transposed layers, and with ours: either way."""
 
 import inspect
-from collections.abc import Callable, Iterator
+import warnings
 from typing import Any
 
 import keras
 from keras import layers, ops
 
+from keras_convt.convert.copying import ModelCopier
+from keras_convt.convert.nested import inside
 from keras_convt.layers import (
     Conv1DTranspose,
     Conv2DTranspose,
     Conv3DTranspose,
 )
+from keras_convt.layers.keras_objects import DEFAULTS
 
 OURS = {
     layers.Conv1DTranspose: Conv1DTranspose,
@@ -21,18 +24,31 @@ OURS = {
 BUILT_IN = {ours: built_in for built_in, ours in OURS.items()}
 
 
-def upgrade_model(model: keras.Model) -> keras.Model:
+def upgrade_model(
+    model: keras.Model, custom_objects: dict[str, Any] | None = None
+) -> keras.Model:
     """A copy of a model, with our layers in place of the built-in ones.
 
     Each `Conv1DTranspose`, `Conv2DTranspose` and `Conv3DTranspose` of
     `keras.layers` becomes ours, with its weights, name, dtype policy and
-    `trainable`. The outputs are the same, but where the built-in layer's
-    depend on the backend (PyTorch before Keras 3.15). The model itself is
-    left as it is. Like `keras.models.clone_model`, the copy is not compiled.
+    `trainable`. All other layers are copied with all that they know: weights,
+    statistics, vocabularies, the states of random seeds, and which of their
+    weights are trained. The outputs are the same, except where the built-in
+    layer's depend on the backend (PyTorch before Keras 3.15), and where a
+    mask reaches a built-in transposed layer: it drops the mask, and ours
+    obeys it and passes it on. A warning then names the layer.
+
+    The model itself is left as it is. The copy is not compiled.
 
     Args:
         model: A `keras.Sequential`, or a functional `keras.Model`. Models and
             wrappers in it are copied too; layers that are shared stay shared.
+            A model of a class of your own, whose constructor takes other
+            arguments than `keras.Model`, becomes a plain `keras.Model`.
+        custom_objects: Classes and functions by name, as in
+            `keras.models.load_model`, where a layer's config mentions some
+            that are not registered. Those that the layers of the model have
+            in their attributes are found without it.
 
     Returns:
         The copy.
@@ -56,18 +72,40 @@ def upgrade_model(model: keras.Model) -> keras.Model:
     >>> isinstance(upgraded.get_layer("up"), keras_convt.Conv1DTranspose)
     True
     """
-    return _Copy("upgrade_model", OURS, lambda layer: layer.get_config())(model)
+    copier = ModelCopier(
+        "upgrade_model",
+        OURS,
+        lambda layer: layer.get_config(),
+        lambda layer, *args, **kwargs: layer(*args, **kwargs),
+        _carry_weights,
+        custom_objects,
+    )
+    copy = copier(model)
+    masked = [layer.name for layer in copier.replaced() if _is_masked(layer)]
+    if masked:
+        warnings.warn(
+            f"A mask reaches {', '.join(map(repr, masked))}. The built-in "
+            "transposed layers drop it. Those of keras_convt take masked steps "
+            "for zeros and pass the mask on, so that the outputs of the copy "
+            "may differ.",
+            stacklevel=2,
+        )
+    return copy
 
 
-def downgrade_model(model: keras.Model) -> keras.Model:
+def downgrade_model(
+    model: keras.Model, custom_objects: dict[str, Any] | None = None
+) -> keras.Model:
     """A copy of a model, with the built-in layers in place of ours.
 
     The way back from `upgrade_model`. What LoRA has learnt is merged into the
-    kernel. The built-in layers have no masks: where a mask reaches one of
-    ours, the outputs differ.
+    kernel, and initializers of this package become Keras's default ones. The
+    copy needs Keras alone. The built-in layers have no masks: where a mask
+    reaches one of ours, the outputs differ.
 
     Args:
         model: As for `upgrade_model`.
+        custom_objects: As for `upgrade_model`.
 
     Returns:
         The copy.
@@ -87,120 +125,27 @@ def downgrade_model(model: keras.Model) -> keras.Model:
     >>> type(downgraded.layers[0]) is keras.layers.Conv1DTranspose
     True
     """
-    return _Copy("downgrade_model", BUILT_IN, _built_in_config)(model)
+    copier = ModelCopier(
+        "downgrade_model",
+        BUILT_IN,
+        _built_in_config,
+        _call_built_in,
+        _carry_weights,
+        custom_objects,
+    )
+    copy = copier(model)
+    for _, new in copier.made.values():
+        _refuse_ours(new)
+    return copy
 
 
-class _Copy:
-    """Copies a model, with other layers in place of some.
-
-    Args:
-        caller: The name of the function that was called, for errors.
-        classes: The new class of each class that is replaced.
-        config_of: The config of a new layer, from the old one.
-    """
-
-    def __init__(
-        self,
-        caller: str,
-        classes: dict[Any, Any],
-        config_of: Callable[[Any], dict[str, Any]],
-    ) -> None:
-        self.caller = caller
-        self.classes = classes
-        self.config_of = config_of
-        # New layers by the old ones' ids, which the old ones keep alive.
-        self.made: dict[int, tuple[Any, Any]] = {}
-
-    def __call__(self, model: Any) -> Any:
-        if not isinstance(model, keras.Model):
-            raise TypeError(
-                f"`model` must be a keras.Model. Received: model={model!r} of "
-                f"type {type(model).__name__}."
-            )
-        if not _is_graph(model):
-            raise ValueError(
-                f"`{self.caller}` takes Sequential and functional models. "
-                f"{type(model).__name__} is subclassed, and what its `call` "
-                "does is code: import the layers in it from the other package "
-                "(`from keras_convt import Conv1DTranspose`), and carry the "
-                "weights over with `new.set_weights(old.get_weights())`. "
-                f"Received: model={model.name!r}."
-            )
-        copy = self._model(model)
-        for old, new in self.made.values():
-            if isinstance(old, keras.layers.Layer) and not _is_graph(old):
-                self._carry_weights(old, new)
-        # From the outside in, as each takes what is in it along.
-        for old, new in [(model, copy), *reversed(self.made.values())]:
-            if isinstance(old, keras.layers.Layer):
-                new.trainable = old.trainable
-        return copy
-
-    def _model(self, model: Any) -> Any:
-        if isinstance(model, keras.Sequential):
-            return keras.models.clone_model(model, clone_function=self._layer)
-        return keras.models.clone_model(
-            model, clone_function=self._layer, call_function=self._call
-        )
-
-    def _layer(self, layer: Any) -> Any:
-        if id(layer) not in self.made:
-            self.made[id(layer)] = layer, self._new_layer(layer)
-        return self.made[id(layer)][1]
-
-    def _new_layer(self, layer: Any) -> Any:
-        if _is_graph(layer):
-            return self._model(layer)
-        if type(layer) in self.classes:
-            try:
-                return self.classes[type(layer)].from_config(
-                    self.config_of(layer)
-                )
-            except ValueError as error:
-                raise ValueError(
-                    f"`{self.caller}` cannot replace the layer "
-                    f"{layer.name!r}: {error}"
-                ) from error
-        new = type(layer).from_config(self._replaced(layer.get_config()))
-        for hidden in _inside(new):
-            if type(hidden) in self.classes:
-                raise ValueError(
-                    f"`{self.caller}` cannot replace the layer "
-                    f"{hidden.name!r}, which {type(layer).__name__} "
-                    f"({layer.name!r}) makes in its own code. Change it there."
-                )
-        return new
-
-    def _replaced(self, config: Any) -> Any:
-        """A config with other layers in place of those it mentions."""
-        if isinstance(config, list | tuple):
-            return type(config)(map(self._replaced, config))
-        if not isinstance(config, dict):
-            return config
-        for old in self.classes:
-            if _header(old).items() <= config.items():
-                layer = old.from_config(config["config"])
-                return keras.saving.serialize_keras_object(self._layer(layer))
-        return {name: self._replaced(value) for name, value in config.items()}
-
-    def _carry_weights(self, old: Any, new: Any) -> None:
-        if type(old) is type(new) or not old.built:
-            new.set_weights(old.get_weights())
-            return
-        # What it computes with: with LoRA, not what it stores.
-        weights = [old.kernel] if old.bias is None else [old.kernel, old.bias]
-        new.set_weights([ops.convert_to_numpy(value) for value in weights])
-
-    def _call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call a new layer as the old one was called."""
-        if type(layer) in BUILT_IN.values():
-            if kwargs.pop("output_size", None) is not None or len(args) > 1:
-                raise ValueError(
-                    f"`{self.caller}` cannot replace the layer "
-                    f"{layer.name!r}, which is called with an `output_size`."
-                )
-            kwargs.pop("mask", None)
-        return layer(*args, **kwargs)
+def _carry_weights(old: Any, new: Any) -> None:
+    """Give a layer of the one kind the weights of a layer of the other."""
+    if not old.built:
+        return
+    # What it computes with: with LoRA, not what it stores.
+    weights = [old.kernel] if old.bias is None else [old.kernel, old.bias]
+    new.set_weights([ops.convert_to_numpy(value) for value in weights])
 
 
 def _built_in_config(layer: Any) -> dict[str, Any]:
@@ -208,53 +153,72 @@ def _built_in_config(layer: Any) -> dict[str, Any]:
     config = layer.get_config()
     if layer.quantization_mode is not None:
         raise ValueError(
-            "`dtype` must not be quantised. Received: "
+            "`dtype` must not be quantized. Received: "
             f"dtype={layer.dtype_policy.name!r}."
         )
-    for name in ("lora_rank", "lora_alpha", "quantization_config"):
-        config.pop(name, None)
     if layer.padding not in ("valid", "same"):
         raise ValueError(
             '`padding` must be "valid" or "same". '
             f"Received: padding={layer.padding!r}."
         )
-    if config.pop("groups") != 1:
+    if layer.groups != 1:
         raise ValueError(
             f"`groups` must be 1. Received: groups={layer.groups}."
         )
     known = inspect.signature(BUILT_IN[type(layer)]).parameters
-    if (
-        "output_padding" not in known
-        and config.pop("output_padding") is not None
-    ):
+    if "output_padding" not in known and layer.output_padding is not None:
         raise ValueError(
             "`output_padding` must be None with this version of Keras. "
             f"Received: output_padding={layer.output_padding}."
         )
+    own = ("name", "trainable", "dtype")
+    config = {
+        name: value
+        for name, value in config.items()
+        if name in known or name in own
+    }
+    for name, default in DEFAULTS.items():
+        if name in config and _is_ours(getattr(layer, name)):
+            # The weights are there; what they began as does not matter.
+            config[name] = default
     return config
 
 
-def _is_graph(model: Any) -> bool:
-    """Whether a layer is a Sequential or functional model."""
-    return isinstance(model, keras.Sequential) or (
-        isinstance(model, keras.Model) and hasattr(model, "operations")
+def _refuse_ours(new: Any) -> None:
+    """Refuse what is in a copy, and needs this package."""
+    found = [new]
+    if isinstance(new, keras.layers.Layer):
+        found.extend(inside(new))
+    for part in found:
+        if _is_ours(part):
+            raise ValueError(
+                f"`downgrade_model` cannot replace the operation or layer "
+                f"{part.name!r}: Keras has nothing that does what "
+                f"{type(part).__name__} of keras_convt does."
+            )
+
+
+def _call_built_in(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call a layer, without what only ours take where it is a built-in one."""
+    if type(layer) in OURS:
+        if kwargs.pop("output_size", None) is not None or len(args) > 2:
+            raise ValueError(
+                "`downgrade_model` cannot replace the layer "
+                f"{layer.name!r}, which is called with an `output_size`."
+            )
+        kwargs.pop("mask", None)
+        args = args[:1]
+    return layer(*args, **kwargs)
+
+
+def _is_ours(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "keras_convt"
+
+
+def _is_masked(layer: Any) -> bool:
+    """Whether a mask reaches a layer anywhere in its graphs."""
+    return any(
+        getattr(tensor, "_keras_mask", None) is not None
+        for node in layer._inbound_nodes
+        for tensor in node.input_tensors
     )
-
-
-def _header(layer_class: Any) -> dict[str, Any]:
-    """How Keras names a class of layers in configs."""
-    serialized = keras.saving.serialize_keras_object(layer_class(1, 1))
-    names = ("module", "class_name", "registered_name")
-    return {name: serialized[name] for name in names}
-
-
-def _inside(layer: Any) -> Iterator[Any]:
-    """The layers that a layer has, and those that they have."""
-    seen = {id(layer)}
-    left = [layer]
-    while left:
-        for value in keras.tree.flatten(list(vars(left.pop()).values())):
-            if isinstance(value, keras.layers.Layer) and id(value) not in seen:
-                seen.add(id(value))
-                left.append(value)
-                yield value

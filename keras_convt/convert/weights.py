@@ -9,16 +9,14 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 
+from keras_convt.convert import layouts
 from keras_convt.geometry import channel_axis
-from keras_convt.layers import (
-    Conv1DTranspose,
-    Conv2DTranspose,
-    Conv3DTranspose,
-)
-from keras_convt.layers.base import BaseTranspose
+from keras_convt.layers import BY_RANK
 
-LAYERS = {1: Conv1DTranspose, 2: Conv2DTranspose, 3: Conv3DTranspose}
+TRANSPOSED = BY_RANK
+PLAIN = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
 
 
 def refuse_strides_with_dilation(
@@ -39,11 +37,6 @@ def or_one(value: Any) -> Any:
     return 1 if value is None else value
 
 
-def from_torch_layout(weight: np.ndarray) -> np.ndarray:
-    """(channels, filters, *kernel_size) to (*kernel_size, filters, channels)"""
-    return np.moveaxis(weight, (0, 1), (-1, -2))
-
-
 def as_array(tensor: Any) -> np.ndarray:
     """A NumPy array, of its own, of a tensor of any framework."""
     if hasattr(tensor, "detach"):
@@ -54,55 +47,79 @@ def as_array(tensor: Any) -> np.ndarray:
     return np.array(tensor)
 
 
-def built_layer(kernel: np.ndarray, bias: Any, **arguments: Any) -> Any:
-    """A built layer with these weights."""
+def built_layer(
+    kernel: np.ndarray, bias: Any, classes: dict[int, Any], **arguments: Any
+) -> Any:
+    """A built layer with these weights.
+
+    Args:
+        kernel: The kernel, as Keras has it.
+        bias: The bias, or None.
+        classes: `keras_convt.layers.BY_RANK` or `PLAIN`.
+        **arguments: Of the layer, except its kernel size.
+    """
     rank = kernel.ndim - 2
-    if rank not in LAYERS:
+    if rank not in classes:
         raise ValueError(
             f"`module` must have one to three axes of steps. Received: {rank}."
         )
-    if not np.issubdtype(kernel.dtype, np.floating):
+    # NumPy knows bfloat16 as JAX has it by name alone.
+    if not (
+        np.issubdtype(kernel.dtype, np.floating)
+        or kernel.dtype.name == "bfloat16"
+    ):
         raise ValueError(
             "`module` must have real weights: no layer computes with others. "
             f"Received: dtype={kernel.dtype}."
         )
-    layer = LAYERS[rank](
-        kernel_size=kernel.shape[:-2],
-        use_bias=bias is not None,
-        dtype=keras.backend.standardize_dtype(kernel.dtype),
-        **arguments,
+    layer = classes[rank](
+        kernel_size=kernel.shape[:-2], use_bias=bias is not None, **arguments
     )
     assign_weights(layer, kernel, bias)
     return layer
 
 
-def assign_weights(layer: BaseTranspose, kernel: np.ndarray, bias: Any) -> None:
-    """Set the weights of a layer; build it, if need be."""
+def assign_weights(layer: Any, kernel: np.ndarray, bias: Any) -> None:
+    """Set the weights of a layer; build it, if need be.
+
+    Args:
+        layer: A convolution, transposed or not.
+        kernel: The kernel, as Keras has it.
+        bias: The bias, or None.
+    """
     if layer.use_bias != (bias is not None):
         raise ValueError(
             "`bias` must be given for a layer with a bias, and only for one. "
             f"Received: use_bias={layer.use_bias}, "
             f"bias={'None' if bias is None else 'an array'}."
         )
-    if not layer.built:
-        shape: list[int | None] = [None] * kernel.ndim
-        shape[channel_axis(layer.data_format)] = kernel.shape[-1]
-        layer.build(tuple(shape))
-    _assign_one(layer.kernel, kernel, "weight")
-    if bias is not None:
-        _assign_one(layer.bias, as_array(bias), "bias")
-
-
-def _assign_one(variable: Any, value: np.ndarray, name: str) -> None:
-    expected = tuple(variable.shape)
-    if value.shape != expected:
-        if name == "weight":
-            value, expected = (
-                np.moveaxis(value, (-1, -2), (0, 1)),
-                (*expected[:-3:-1], *expected[:-2]),
-            )
+    expected = layouts.kernel_shape(layer, kernel)
+    if kernel.shape != expected:
+        shape = layouts.torch_shape(layer, kernel.shape)
         raise ValueError(
-            f"`{name}` must have the shape {expected} for this layer. "
-            f"Received: {name}.shape={value.shape}."
+            f"`weight` must have the shape "
+            f"{layouts.torch_shape(layer, expected)} for this layer. "
+            f"Received: weight.shape={shape}."
         )
-    variable.assign(value)
+    filters = layouts.filters(layer, kernel)
+    if bias is not None:
+        bias = as_array(bias)
+        if bias.shape != (filters,):
+            raise ValueError(
+                f"`bias` must have the shape {(filters,)} for this layer. "
+                f"Received: bias.shape={bias.shape}."
+            )
+    if not layer.built:
+        inputs: list[int | None] = [None] * kernel.ndim
+        inputs[channel_axis(layer.data_format)] = layouts.channels(
+            layer, kernel
+        )
+        layer.build(tuple(inputs))
+    if not isinstance(layer.kernel, keras.Variable):
+        raise ValueError(
+            f"`layer` must have a kernel of its own, without LoRA and "
+            f"quantization. Received: layer={layer.name!r}."
+        )
+    layer.kernel.assign(kernel)
+    if bias is not None:
+        layer.bias.assign(bias)

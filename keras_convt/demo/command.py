@@ -5,8 +5,15 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_convt.demo.versions import report
+
 # What the extra "demo" installs: package name -> module.
-EXTRA = {"PyWavelets": "pywt", "matplotlib": "matplotlib", "tqdm": "tqdm"}
+EXTRA = {
+    "PyWavelets": "pywt",
+    "matplotlib": "matplotlib",
+    "scipy": "scipy",
+    "tqdm": "tqdm",
+}
 
 
 def epochs(text: str) -> int:
@@ -40,11 +47,16 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=0, help="of weights and windows"
     )
+    parser.add_argument(
+        "--version",
+        action="store_true",
+        help="print the versions of what is installed, and run nothing",
+    )
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the demo.
+    """Run the demo, or print the versions.
 
     Args:
         argv: The options as words. `None` takes those of the command line.
@@ -53,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         SystemExit: If an option is wrong or a package is missing.
     """
     options = arguments(argv)
+    if options.version:
+        print(report())
+        return
     missing = [
         name
         for name, module in EXTRA.items()

@@ -17,15 +17,16 @@ from keras_convt.demo.signal import (
     MARGIN,
     SAMPLE_RATE,
     TRAINING_SAMPLES,
+    WINDOW,
     Recording,
     Samples,
     alignments,
     coarse,
 )
-from keras_convt.demo.training import History
+from keras_convt.demo.training import BATCH, History
 
 LINEAR, CUBIC = "linear interpolation", "cubic interpolation"
-# A short label, and colours that differ for the colour-blind too.
+# A short label, and colors that differ for the color-blind too.
 STYLES = {
     LINEAR: ("linear\ninterpolation", "#9a9a9a"),
     CUBIC: ("cubic\ninterpolation", "#d55e00"),
@@ -41,10 +42,12 @@ def draw(
     restored: Mapping[str, Samples],
     errors: Mapping[str, float],
     histories: Mapping[str, History],
+    backends: Mapping[str, float | str],
+    streamed: float,
 ) -> None:
     """Write the picture. Rows of `restored` are those of `alignments`."""
     # Not through pyplot: this needs no screen and touches no other plots.
-    figure = Figure(figsize=(12, 8.5), dpi=120)
+    figure = Figure(figsize=(12, 9.2), dpi=120)
     figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.1)
     FigureCanvasAgg(figure)
     figure.suptitle(
@@ -62,12 +65,42 @@ def draw(
         1, 3, gridspec_kw={"width_ratios": [1.15, 1, 1.15]}
     )
     draw_bars(
-        error, errors, "Held-out error", "root mean square, standard deviations"
+        error,
+        errors,
+        "Held-out error",
+        "root mean square, in standard deviations\n"
+        f"of the training part (1 is {recording.scale:.0f} counts)",
     )
     draw_losses(loss, histories)
-    times = {name: 1e3 * h.seconds_per_epoch for name, h in histories.items()}
-    draw_bars(seconds, times, "Time per epoch", "milliseconds")
+    times = {name: 1e3 * h.seconds_per_step for name, h in histories.items()}
+    draw_bars(
+        seconds,
+        times,
+        "Time of a training step",
+        f"milliseconds for a batch of {BATCH} windows\nof {WINDOW} samples",
+    )
+    figure.supxlabel(
+        f"{agreement(backends)}\nStreamed in chunks, the signal differs from "
+        f"the whole by at most {streamed:.0e}.",
+        fontsize="medium",
+    )
     figure.savefig(path)
+
+
+def agreement(backends: Mapping[str, float | str]) -> str:
+    """How far the backends are from each other, in a sentence."""
+    here = keras.backend.backend()
+    differences = ", ".join(
+        f"{name} {difference:.0e}"
+        for name, difference in backends.items()
+        if name != here and not isinstance(difference, str)
+    )
+    if not differences:
+        return f"Computed with {here}. No other backend is installed."
+    return (
+        f"Computed with {here}. With the same weights, other backends differ "
+        f"by at most: {differences} (standard deviations)."
+    )
 
 
 def draw_stretch(
@@ -107,7 +140,7 @@ def draw_stretch(
         label=f"coarse, the mean of {FACTOR} samples",
     )
     axes.set_xlabel("seconds")
-    axes.set_ylabel("counts")
+    axes.set_ylabel("counts of the recorder's converter")
     tidy(axes)
 
 
@@ -160,7 +193,7 @@ def draw_losses(axes: Axes, histories: Mapping[str, History]) -> None:
             label=STYLES[name][0],
         )
     axes.set_xlabel("epoch")
-    axes.set_ylabel("mean square")
+    axes.set_ylabel("mean square, in variances")
     axes.set_title("Training loss", loc="left", weight="bold")
     axes.legend(frameon=False)
     tidy(axes)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 import keras_convt
+from keras_convt._backend import BACKENDS
 from keras_convt.demo import interpolation
 from keras_convt.demo.backends import forward_everywhere
 from keras_convt.demo.model import BUILT_IN, OURS, build, restore
@@ -21,7 +22,11 @@ from keras_convt.demo.signal import (
     electrocardiogram,
     error,
 )
-from keras_convt.demo.training import train
+from keras_convt.demo.streamed import CHUNK, restore_streamed
+from keras_convt.demo.training import BATCHES, train
+
+# What to install for each backend.
+INSTALL = {"tensorflow": "tensorflow", "jax": '"jax[cpu]"', "torch": "torch"}
 
 
 def run(epochs: int, out: Path, seed: int) -> dict[str, Any]:
@@ -59,6 +64,7 @@ def run(epochs: int, out: Path, seed: int) -> dict[str, Any]:
     }
     errors = {name: error(rows, fine) for name, rows in restored.items()}
 
+    streamed, late = restore_streamed(models[OURS], given)
     print("The same forward pass on every installed backend ...", flush=True)
     outputs = forward_everywhere(models[OURS], given)
     numbers = {
@@ -68,15 +74,27 @@ def run(epochs: int, out: Path, seed: int) -> dict[str, Any]:
         "seed": seed,
         "held_out_error": errors,
         "loss": {name: h.losses[-1] for name, h in histories.items()},
-        "seconds_per_epoch": {
-            name: h.seconds_per_epoch for name, h in histories.items()
+        "seconds_per_step": {
+            name: h.seconds_per_step for name, h in histories.items()
         },
         "backends": differences(outputs, restored[OURS]),
+        "streamed": {
+            "difference": float(np.max(np.abs(streamed - restored[OURS]))),
+            "samples_late": late,
+        },
     }
     print_table(numbers)
 
     written = [out / "ecg.png", out / "ecg.json"]
-    draw(written[0], recording, restored, errors, histories)
+    draw(
+        written[0],
+        recording,
+        restored,
+        errors,
+        histories,
+        numbers["backends"],
+        numbers["streamed"]["difference"],
+    )
     written[1].write_text(json.dumps(numbers, indent=2) + "\n", "utf-8")
     print("\nWrote:")
     for path in written:
@@ -109,24 +127,45 @@ def print_table(numbers: dict[str, Any]) -> None:
         "interpolation."
     )
 
-    seconds = numbers["seconds_per_epoch"]
+    seconds = numbers["seconds_per_step"]
     how = ", on one thread" if numbers["backend"] == "torch" else ""
     print(
-        f"\nTraining, {numbers['epochs']} epochs from the same weights{how}\n"
-        f"  {'':<30}{'loss':>9}{'s/epoch':>11}"
+        f"\nTraining, {numbers['epochs']} epochs of {BATCHES} steps from the "
+        f"same weights{how}\n  {'':<30}{'loss':>9}{'ms/step':>11}"
     )
     for name, loss in numbers["loss"].items():
-        print(f"  {name:<30}{loss:9.5f}{seconds[name]:11.4f}")
+        print(f"  {name:<30}{loss:9.5f}{1e3 * seconds[name]:11.2f}")
     print(
-        "  An epoch with the built-in layer takes "
+        "  A step with the built-in layer takes "
         f"{seconds[BUILT_IN] / seconds[OURS]:.2f} times as long."
     )
+    print_agreement(numbers["backends"], numbers["backend"])
+    streamed = numbers["streamed"]
+    print(
+        f"\nStreamed, {CHUNK} coarse samples at a time: the largest difference "
+        f"to the whole is {streamed['difference']:.1e}.\n  The stream is "
+        f"{streamed['samples_late']} samples late "
+        f"({1e3 * streamed['samples_late'] / SAMPLE_RATE:.0f} ms of the "
+        "signal), because the model looks ahead."
+    )
 
-    print("\nLargest difference of the restored signal to the one above")
-    for name, difference in numbers["backends"].items():
+
+def print_agreement(backends: dict[str, float | str], here: str) -> None:
+    """Print how far other backends are from this one, or how to get one."""
+    print(
+        "\nThe same weights on each installed backend: the largest difference "
+        f"to the signal restored with {here}"
+    )
+    for name, difference in backends.items():
         words = (
             f"failed: {difference}"
             if isinstance(difference, str)
             else f"{difference:9.1e}"
         )
         print(f"  {name:<30}{words}")
+    if not backends.keys() - {here}:
+        missing = next(name for name in BACKENDS if name not in backends)
+        print(
+            f"  No other is installed. To compare with one: pip install "
+            f"{INSTALL[missing]}"
+        )

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from keras_convt.demo.signal import Samples, coarse, varied, windows
 
-BATCH = 16
-BATCHES = 16  # an epoch
+BATCH = 16  # windows in a step
+BATCHES = 16  # steps in an epoch
 LEARNING_RATE = 2e-3
 
 
@@ -26,9 +26,9 @@ class History:
     seconds: list[float] = field(default_factory=list)
 
     @property
-    def seconds_per_epoch(self) -> float:
+    def seconds_per_step(self) -> float:
         """The median, without the first epoch, in which backends compile."""
-        return median(self.seconds[1:])
+        return median(self.seconds[1:]) / BATCHES
 
 
 @contextmanager

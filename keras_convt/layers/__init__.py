@@ -16,7 +16,11 @@ from keras_convt.layers.separable_conv2d_transpose import (
     SeparableConv2DTranspose,
 )
 
+# The transposed convolution of each number of axes of steps.
+BY_RANK = {1: Conv1DTranspose, 2: Conv2DTranspose, 3: Conv3DTranspose}
+
 __all__ = [
+    "BY_RANK",
     "Conv1DTranspose",
     "Conv2DTranspose",
     "Conv3DTranspose",

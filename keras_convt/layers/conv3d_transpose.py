@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
+from keras_convt.types import DataFormat, KerasObject, OnePerAxis, Padding
 
 
 @keras.saving.register_keras_serializable(package="keras_convt")
@@ -48,23 +49,29 @@ class Conv3DTranspose(BaseConvTranspose):
 
     def __init__(
         self,
-        filters: Any,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: Any = "valid",
+        filters: int,
+        kernel_size: OnePerAxis,
+        strides: OnePerAxis = 1,
+        padding: Padding = "valid",
         # The built-in Conv3DTranspose alone has these two in this order.
-        data_format: str | None = None,
-        output_padding: Any = None,
-        dilation_rate: Any = 1,
-        activation: Any = None,
+        data_format: DataFormat | None = None,
+        output_padding: OnePerAxis | None = None,
+        dilation_rate: OnePerAxis = 1,
+        activation: KerasObject = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: KerasObject = "glorot_uniform",
+        bias_initializer: KerasObject = "zeros",
+        kernel_regularizer: KerasObject = None,
+        bias_regularizer: KerasObject = None,
+        activity_regularizer: KerasObject = None,
+        kernel_constraint: KerasObject = None,
+        bias_constraint: KerasObject = None,
+        *,
+        groups: int = 1,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
+        implementation: str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -84,5 +91,10 @@ class Conv3DTranspose(BaseConvTranspose):
             activity_regularizer,
             kernel_constraint,
             bias_constraint,
+            groups=groups,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            quantization_config=quantization_config,
+            implementation=implementation,
             **kwargs,
         )

@@ -18,8 +18,9 @@ class DepthwiseConv1DTranspose(BaseDepthwiseConvTranspose):
     Args:
         kernel_size, strides, padding, data_format, dilation_rate, activation,
             use_bias, bias_initializer, bias_regularizer,
-            activity_regularizer, bias_constraint, output_padding: As in
-            `keras_convt.Conv1DTranspose`. `output_padding` is keyword-only.
+            activity_regularizer, bias_constraint, output_padding, lora_rank,
+            lora_alpha, quantization_config, implementation: As in
+            `keras_convt.Conv1DTranspose`. The last five are keyword-only.
         depth_multiplier: int, output channels of each input channel. Those
             of one input channel stand together. Defaults to `1`.
         depthwise_initializer: Initializer of the kernel, of shape

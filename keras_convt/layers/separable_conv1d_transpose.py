@@ -21,7 +21,8 @@ class SeparableConv1DTranspose(BaseSeparableConvTranspose):
             depth_multiplier, activation, use_bias, depthwise_initializer,
             bias_initializer, depthwise_regularizer, bias_regularizer,
             activity_regularizer, depthwise_constraint, bias_constraint,
-            output_padding: As in `keras_convt.DepthwiseConv1DTranspose`.
+            output_padding, implementation: As in
+            `keras_convt.DepthwiseConv1DTranspose`.
             The depthwise kernel has the shape
             `(kernel_size, depth_multiplier, channels)`.
         pointwise_initializer: Initializer of the pointwise kernel, of shape

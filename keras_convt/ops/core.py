@@ -1,5 +1,7 @@
 """Transposed convolution of a tensor with a kernel, in 1D, 2D and 3D."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -7,21 +9,18 @@ from keras import ops
 
 from keras_convt import arguments, geometry
 from keras_convt.geometry import Axis
-from keras_convt.ops.choice import choose
-from keras_convt.ops.engine import engine
+from keras_convt.ops.backend import backend
+from keras_convt.ops.backend.generic import dtype_of, positions_of
+from keras_convt.ops.choice import check_implementation, choose
 from keras_convt.ops.formulations import FORMULATIONS
-from keras_convt.ops.primitives import positions_of
-from keras_convt.ops.window import (
-    cut,
-    finish,
-    to_channels_first,
-    to_channels_last,
-)
+from keras_convt.ops.problem import Choice, Problem
+from keras_convt.ops.types import Size, Tensor
+from keras_convt.ops.window import to_channels_first, to_channels_last
 
 
 def conv_transpose(
-    inputs: Any,
-    kernel: Any,
+    inputs: Tensor,
+    kernel: Tensor,
     strides: Any = 1,
     padding: Any = "valid",
     output_padding: Any = None,
@@ -30,7 +29,7 @@ def conv_transpose(
     groups: int = 1,
     output_size: Any = None,
     implementation: str = "auto",
-) -> Any:
+) -> Tensor:
     """Transposed convolution in 1D, 2D or 3D, the same on every backend.
 
     One axis of the result is a window of
@@ -48,7 +47,7 @@ def conv_transpose(
             The result has the dtype that the two have in common; of integers,
             Keras's configured float.
         strides: Output steps from one input step to the next; a number, or
-            one an axis.
+            one for each axis.
         padding: `"valid"`, `"same"`, `"causal"` (1D), or the output steps to
             crop: a number, a pair `(left, right)` (1D), or one pair an axis.
             A negative right crop appends zeros.
@@ -124,7 +123,9 @@ class ConvTranspose(keras.Operation):
             implementation, FORMULATIONS
         )
 
-    def call(self, inputs: Any, kernel: Any, output_size: Any = None) -> Any:
+    def call(
+        self, inputs: Tensor, kernel: Tensor, output_size: Any = None
+    ) -> Tensor:
         inputs = ops.convert_to_tensor(inputs)
         kernel = ops.convert_to_tensor(kernel)
         # Two integers are summed as floats: PyTorch's convolutions refuse them.
@@ -140,9 +141,20 @@ class ConvTranspose(keras.Operation):
         )
 
     def compute_output_spec(
-        self, inputs: Any, kernel: Any, output_size: Any = None
+        self, inputs: Tensor, kernel: Tensor, output_size: Any = None
     ) -> keras.KerasTensor:
         axes = self._axes(inputs, kernel)
+        check_implementation(
+            self.implementation,
+            Problem(
+                kernel_size=tuple(axis.kernel_size for axis in axes),
+                strides=tuple(axis.stride for axis in axes),
+                dilation_rate=tuple(axis.dilation_rate for axis in axes),
+                groups=self.groups,
+                channels=kernel.shape[-1],
+                filters=kernel.shape[-2] * self.groups,
+            ),
+        )
         shape = geometry.output_shape(
             inputs.shape,
             axes,
@@ -152,7 +164,7 @@ class ConvTranspose(keras.Operation):
         )
         return keras.KerasTensor(shape, _common_dtype(inputs, kernel))
 
-    def _axes(self, inputs: Any, kernel: Any) -> tuple[Axis, ...]:
+    def _axes(self, inputs: Tensor, kernel: Tensor) -> tuple[Axis, ...]:
         rank = len(inputs.shape) - 2
         if rank not in (1, 2, 3) or len(kernel.shape) != rank + 2:
             raise ValueError(
@@ -183,15 +195,15 @@ class ConvTranspose(keras.Operation):
 
 
 def transposed_convolution(
-    inputs: Any,
-    kernel: Any,
+    inputs: Tensor,
+    kernel: Tensor,
     axes: tuple[Axis, ...],
     data_format: str,
     groups: int = 1,
     output_size: Any = None,
     implementation: str = "auto",
-    bias: Any = None,
-) -> Any:
+    bias: Tensor | None = None,
+) -> Tensor:
     """`conv_transpose` of tensors, with arguments that are checked already.
 
     And the `bias` of shape `(filters,)`, if there is one, because some
@@ -215,26 +227,24 @@ def transposed_convolution(
             for axis, n, size in zip(axes, steps, requested, strict=True)
         ]
         known = all(isinstance(side, int) for crop in crops for side in crop)
-    strides = tuple(axis.stride for axis in axes)
-    dilation_rate = tuple(axis.dilation_rate for axis in axes)
-    if implementation == "auto":
-        implementation = choose(
-            engine(),
-            kernel_size=tuple(axis.kernel_size for axis in axes),
-            strides=strides,
-            dilation_rate=dilation_rate,
-            groups=groups,
-            channels=kernel.shape[-1],
-            filters=kernel.shape[-2] * groups,
-            positions=positions_of(inputs),
-            dtype=keras.backend.standardize_dtype(inputs.dtype),
-        )
-    outputs = FORMULATIONS[implementation](
+    problem = Problem(
+        kernel_size=tuple(axis.kernel_size for axis in axes),
+        strides=tuple(axis.stride for axis in axes),
+        dilation_rate=tuple(axis.dilation_rate for axis in axes),
+        groups=groups,
+        channels=kernel.shape[-1],
+        filters=kernel.shape[-2] * groups,
+        positions=positions_of(inputs),
+        dtype=dtype_of(inputs),
+        context=backend.context(inputs),
+    )
+    outputs = backend.run(
+        _formulation(choose(problem, implementation)),
         inputs,
         kernel,
         bias if known else None,
-        strides,
-        dilation_rate,
+        problem.strides,
+        problem.dilation_rate,
         groups,
         # The zeros that are past the end of any window: less than a stride,
         # and those of a negative crop.
@@ -242,17 +252,27 @@ def transposed_convolution(
         if known
         else tuple((0, min(axis.crop[1], 0) - axis.stride) for axis in axes),
     )
+    outputs = backend.in_memory_format_of(inputs, outputs)
     if requested is not None and not known:
-        outputs = cut(outputs, tuple(left for left, _ in crops), requested)
-        outputs = finish(outputs, ((0, 0),) * len(axes), bias)
+        outputs = backend.window(
+            outputs, tuple(left for left, _ in crops), requested
+        )
+        outputs = outputs if bias is None else ops.add(outputs, bias)
     if data_format == "channels_first":
         outputs = to_channels_first(outputs)
     return outputs
 
 
+def _formulation(choice: Choice) -> Callable[..., Tensor]:
+    formulation = FORMULATIONS[choice.name]
+    if choice.each is None:
+        return formulation
+    return functools.partial(formulation, each=FORMULATIONS[choice.each])
+
+
 def requested_steps(
     output_size: Any, rank: int, data_format: str
-) -> tuple[Any, ...] | None:
+) -> tuple[Size, ...] | None:
     """The steps that `output_size` asks for, one an axis.
 
     A tensor's steps may be None (symbolic) or scalar tensors.
@@ -270,12 +290,12 @@ def requested_steps(
     return arguments.sizes(output_size, rank, "output_size")
 
 
-def _known(requested: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+def _known(requested: tuple[Size, ...] | None) -> tuple[Size, ...] | None:
     """The requested steps that are numbers already; None for the others."""
     if requested is None:
         return None
     return tuple(n if isinstance(n, int) else None for n in requested)
 
 
-def _common_dtype(inputs: Any, kernel: Any) -> str:
+def _common_dtype(inputs: Tensor, kernel: Tensor) -> str:
     return str(keras.backend.result_type(inputs.dtype, kernel.dtype, float))

@@ -5,10 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_convt.ops.types import Tensor
+
 
 def quantize_kernel(
-    kernel: Any, groups: int, quantizer: Any = None
-) -> tuple[Any, Any]:
+    kernel: Tensor, groups: int, quantizer: Any = None
+) -> tuple[Tensor, Tensor]:
     """A kernel as int8, with a scale for each filter.
 
     Args:
@@ -33,7 +35,9 @@ def quantize_kernel(
     return values, ops.reshape(scale, (-1,))
 
 
-def dequantize_kernel(values: Any, scale: Any, groups: int, dtype: str) -> Any:
+def dequantize_kernel(
+    values: Tensor, scale: Tensor, groups: int, dtype: str
+) -> Tensor:
     """The kernel that `quantize_kernel` made `values` and `scale` of."""
     by_group = _by_group(ops.cast(values, dtype), groups)
     scale = ops.transpose(ops.reshape(ops.cast(scale, dtype), (groups, -1)))
@@ -41,7 +45,9 @@ def dequantize_kernel(values: Any, scale: Any, groups: int, dtype: str) -> Any:
     return ops.reshape(kernel, values.shape)
 
 
-def round_inputs(inputs: Any, channel_axis: int, quantizer: Any = None) -> Any:
+def round_inputs(
+    inputs: Tensor, channel_axis: int, quantizer: Any = None
+) -> Tensor:
     """Inputs that are rounded to int8, with a scale for each position.
 
     What `keras.layers.Dense` does to its inputs: the greatest absolute value
@@ -63,7 +69,7 @@ def round_inputs(inputs: Any, channel_axis: int, quantizer: Any = None) -> Any:
     return ops.add(inputs, ops.stop_gradient(ops.subtract(rounded, inputs)))
 
 
-def _by_group(kernel: Any, groups: int) -> Any:
+def _by_group(kernel: Tensor, groups: int) -> Tensor:
     """The kernel with the channels of each group on an axis of their own."""
     *front, channels = kernel.shape
     return ops.reshape(kernel, (*front, groups, channels // groups))

@@ -6,12 +6,12 @@ activation, and added to the next chunk's first samples. Its size never
 changes.
 """
 
-from typing import Any
-
 from keras import ops
 
 from keras_convt.geometry import Axis
+from keras_convt.ops.backend import backend
 from keras_convt.ops.core import transposed_convolution
+from keras_convt.ops.types import Size, Tensor
 
 
 def overlap(axis: Axis) -> int:
@@ -24,14 +24,21 @@ def is_causal(axis: Axis) -> bool:
     return axis.crop == (0, axis.effective_kernel - axis.stride)
 
 
-def initial_state(batch_size: Any, axis: Axis, filters: int, dtype: str) -> Any:
+def initial_state(
+    batch_size: Size, axis: Axis, filters: int, dtype: str
+) -> Tensor:
     """Zeros of the shape `(batch_size, overlap, filters)`."""
     return ops.zeros((batch_size, overlap(axis), filters), dtype=dtype)
 
 
 def step(
-    chunk: Any, state: Any, kernel: Any, axis: Axis, groups: int
-) -> tuple[Any, Any]:
+    chunk: Tensor,
+    state: Tensor,
+    kernel: Tensor,
+    axis: Axis,
+    groups: int,
+    implementation: str = "auto",
+) -> tuple[Tensor, Tensor]:
     """The samples that `chunk` completes, and the state after it.
 
     Args:
@@ -39,8 +46,9 @@ def step(
         state: Tensor of shape `(batch, overlap, filters)`.
         kernel: Tensor of shape
             `(kernel_size, filters // groups, channels)`.
-        axis: The axis; its padding is not looked at.
+        axis: The axis; its padding does not matter.
         groups: Number of groups.
+        implementation: `"auto"`, or the name of a formulation.
 
     Returns:
         `(batch, steps * stride, filters)`, and the next state.
@@ -55,11 +63,17 @@ def step(
         (0, min(axis.effective_kernel - axis.stride, 0)),
     )
     outputs = transposed_convolution(
-        chunk, kernel, (whole,), "channels_last", groups
+        chunk,
+        kernel,
+        (whole,),
+        "channels_last",
+        groups,
+        implementation=implementation,
     )
     if kept == 0:
         return outputs, state
-    # No length of the chunk's appears here, so a graph may leave it open.
+    # The length of the chunk does not appear here, so that a graph may leave
+    # it open.
     outputs = ops.concatenate(
         [outputs[:, :kept] + state, outputs[:, kept:]], axis=1
     )
@@ -67,8 +81,8 @@ def step(
 
 
 def convolution_step(
-    chunk: Any, state: Any, kernel: Any, dilation_rate: int
-) -> tuple[Any, Any]:
+    chunk: Tensor, state: Tensor, kernel: Tensor, dilation_rate: int
+) -> tuple[Tensor, Tensor]:
     """One step of a causal convolution, whose state is its last inputs.
 
     Args:
@@ -83,12 +97,13 @@ def convolution_step(
     """
     kept = state.shape[1]
     inputs = ops.concatenate([state, chunk], axis=1) if kept else chunk
-    outputs = ops.conv(
+    # The backend's own, of all that is right there in half precision.
+    outputs = backend.convolution(
         inputs,
         kernel,
-        strides=1,
-        padding="valid",
-        data_format="channels_last",
-        dilation_rate=dilation_rate,
+        None,
+        (dilation_rate,),
+        inputs.shape[-1] // kernel.shape[1],
+        (0,),
     )
     return outputs, inputs[:, -kept:] if kept else state

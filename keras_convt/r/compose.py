@@ -2,18 +2,17 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_convt import layers
-from keras_convt.r import values
-
-# R's pages do not have these between the others, so that R users, who pass
-# by position, do not either: in a composer they are keyword-only.
-KEYWORD_ONLY_IN_R = ("output_padding",)
+from keras_convt.keras2 import advice
+from keras_convt.r import signatures
+from keras_convt.r.functions import is_r_function
+from keras_convt.r.values import constructor_arguments
 
 
 def create_layer_wrapper(
@@ -22,7 +21,8 @@ def create_layer_wrapper(
     """Turn a layer class into a function that composes layers of it.
 
     Args:
-        layer_class: A subclass of `keras.layers.Layer`.
+        layer_class: A subclass of `keras.layers.Layer`. In R also what
+            `Layer()` of the package keras3 returns.
 
     Returns:
         A function `wrapper(object, ...)`, with the arguments of
@@ -49,46 +49,97 @@ def create_layer_wrapper(
     >>> model.output_shape
     (None, 2)
     """
+    if is_r_function(layer_class):
+        return _composer_of_r_function(layer_class)
     if not (
         inspect.isclass(layer_class)
         and issubclass(layer_class, keras.layers.Layer)
     ):
         raise TypeError(
             "`layer_class` must be a subclass of keras.layers.Layer. "
-            f"Received: layer_class={layer_class!r}."
+            f"Received: layer_class={layer_class!r}.{advice(layer_class)}"
         )
     return composer(layer_class, f"layer_{snake_case(layer_class.__name__)}")
 
 
 def composer(
-    layer_class: type[keras.layers.Layer], name: str
+    layer_class: type[keras.layers.Layer],
+    name: str,
+    object_name: str = "object",
+    r_names: Mapping[str, str] | None = None,
+    separate_inputs: bool = False,
 ) -> Callable[..., Any]:
-    """`create_layer_wrapper` with a name of the caller's choice."""
-    constructor = inspect.signature(layer_class)
-    signature = _wrapper_signature(constructor)
+    """`create_layer_wrapper` with the names of R's page.
+
+    Args:
+        layer_class: The class.
+        name: The name of the function.
+        object_name: What R's page calls `object`, which is taken as well.
+        r_names: What R's page calls an argument of the class, by the name
+            that the class has for it. Both are taken.
+        separate_inputs: Whether the call of the layer takes each tensor of a
+            list as an argument of its own.
+    """
+    constructor = signatures.constructor_signature(layer_class)
+    signature = signatures.composer_signature(constructor)
+    python_names = {object_name: "object"} | {
+        r_name: own for own, r_name in (r_names or {}).items()
+    }
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        kwargs = {python_names.get(key, key): kwargs[key] for key in kwargs}
         if not args and "object" not in kwargs:
             args = (None,)
         try:
             bound = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise TypeError(f"{name}(): {error}") from None
+            raise signatures.with_suggestion(
+                TypeError(f"{name}(): {error}"), kwargs, signature.parameters
+            ) from None
         target = bound.pop("object")
         check_composable(target)
-        call = values.understood(bound, constructor, layer_class)
-        return compose(target, layer_class(*call.args, **call.kwargs))
+        call = constructor_arguments(bound, constructor, layer_class)
+        try:
+            layer = layer_class(*call.args, **call.kwargs)
+        except (TypeError, ValueError) as error:
+            raise signatures.with_suggestion(
+                error, kwargs, constructor.parameters
+            ) from error.__cause__
+        return compose(target, layer, separate_inputs)
 
     wrapper.__name__ = wrapper.__qualname__ = name
     wrapper.__module__ = __name__
     wrapper.__doc__ = (
-        f"Compose a `{layer_class.__name__}` with `object`.\n\n"
-        "`object` is a `keras.Sequential`, to which the layer is added; a "
-        "tensor or array,\non which it is called; or `None`, for the layer "
-        "itself. The other arguments are\nthose of the layer:\n\n"
+        f"Compose a `{layer_class.__name__}` with `{object_name}`.\n\n"
+        f"`{object_name}` is a `keras.Sequential`, to which the layer is "
+        "added; a tensor or array,\non which it is called; or `None`, for the "
+        "layer itself. The other arguments are\nthose of the layer:\n\n"
         f"{inspect.getdoc(layer_class)}"
     )
-    wrapper.__signature__ = signature  # type: ignore[attr-defined]
+    wrapper.__signature__ = signatures.composer_signature(  # type: ignore[attr-defined]
+        constructor, object_name, r_names
+    )
+    return wrapper
+
+
+def _composer_of_r_function(layer_function: Any) -> Callable[..., Any]:
+    """The composer for what R's `Layer()` returns.
+
+    That is a composer already, in R: a function that returns the layer where
+    its first argument is missing or NULL.
+    """
+
+    def wrapper(object: Any = None, *args: Any, **kwargs: Any) -> Any:
+        check_composable(object)
+        layer = layer_function(None, *args, **kwargs)
+        if not isinstance(layer, keras.layers.Layer):
+            raise TypeError(
+                "`layer_class` must be a subclass of keras.layers.Layer, or "
+                "what R's Layer() returns. Received a function of R that "
+                f"returned {layer!r} of type {type(layer).__name__}."
+            )
+        return compose(object, layer)
+
     return wrapper
 
 
@@ -112,18 +163,23 @@ def check_composable(target: Any) -> None:
     raise TypeError(
         "`object` must be a keras.Sequential, a tensor, a NumPy array, a list "
         "or dict of these, or None for the layer itself. Received: "
-        f"object={target!r} of type {type(target).__name__}."
+        f"object={target!r} of type {type(target).__name__}.{advice(target)}"
     )
 
 
-def compose(target: Any, layer: keras.layers.Layer) -> Any:
+def compose(
+    target: Any, layer: keras.layers.Layer, separate_inputs: bool = False
+) -> Any:
     """Add `layer` to a model, call it on tensors, or return it."""
     if target is None:
         return layer
     if isinstance(target, keras.Sequential):
         _add(target, layer)
         return target
-    return layer(keras.tree.map_structure(_owned, target))
+    inputs = keras.tree.map_structure(_c_ordered, target)
+    if separate_inputs and isinstance(inputs, (list, tuple)):
+        return layer(*inputs)
+    return layer(inputs)
 
 
 def _add(model: keras.Sequential, layer: keras.layers.Layer) -> None:
@@ -146,33 +202,11 @@ def _is_tensor(item: Any) -> bool:
     )
 
 
-def _owned(item: Any) -> Any:
+def _c_ordered(item: Any) -> Any:
     """A copy in C order of an array: R's are read-only, in Fortran order."""
     if isinstance(item, np.ndarray):
         return np.array(item, order="C")
     return item
-
-
-def _wrapper_signature(constructor: inspect.Signature) -> inspect.Signature:
-    """`object`, then the layer's arguments in the order of R's pages."""
-    target = inspect.Parameter(
-        "object", inspect.Parameter.POSITIONAL_OR_KEYWORD
-    )
-    parameters = list(constructor.parameters.values())
-    if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        parameters = [
-            parameter.replace(kind=parameter.KEYWORD_ONLY)
-            if parameter.name in KEYWORD_ONLY_IN_R
-            else parameter
-            for parameter in parameters
-        ]
-    # What comes before a positional-only argument is positional-only.
-    if parameters and parameters[0].kind is inspect.Parameter.POSITIONAL_ONLY:
-        target = target.replace(kind=inspect.Parameter.POSITIONAL_ONLY)
-    # sorted() keeps the order within each kind.
-    return inspect.Signature(
-        sorted([target, *parameters], key=lambda p: p.kind)
-    )
 
 
 layer_conv_1d_transpose = create_layer_wrapper(layers.Conv1DTranspose)

@@ -11,7 +11,9 @@ from typing import Any
 
 import keras
 
+from keras_convt.ops.backend import backend
 from keras_convt.r.compose import composer, snake_case
+from keras_convt.r.signatures import suggestion
 
 # Where R's name is not `layer_` and the class's name in snake case.
 R_NAMES = {
@@ -44,7 +46,13 @@ MERGING = (
     "Subtract",
 )
 
-# Classes that Keras has everywhere and that work on some backends alone.
+# R calls these on the tensors of a list, each as an argument of the call.
+ATTENTION = ("GroupedQueryAttention", "MultiHeadAttention")
+
+# Where R's page has another name for an argument: `function` is a word of R.
+R_ARGUMENTS = {"Lambda": {"function": "f"}}
+
+# Classes that Keras has everywhere and that work only on some backends.
 BACKENDS = {
     "FlaxLayer": ("jax", "tensorflow"),
     "JaxLayer": ("jax", "tensorflow"),
@@ -96,30 +104,47 @@ def get(name: str) -> Callable[..., Any]:
             "keras.layers.Layer, and compose it with "
             "keras_convt.create_layer_wrapper."
         )
-    if not name.startswith(("layer_", "rnn_cell")):
-        raise AttributeError(f"module 'keras_convt' has no attribute {name!r}")
     layer_class = layer_classes().get(name)
     if layer_class is None:
         raise AttributeError(
             f"module 'keras_convt' has no {name!r}: Keras "
             f"{keras.__version__}, which is installed, has no layer that R "
-            "calls so."
+            f"calls so.{suggestion(name, names())}"
         )
     if not _works_here(layer_class):
         raise AttributeError(
             f"module 'keras_convt' has no {name!r} here: "
             f"keras.layers.{layer_class.__name__} needs the backend "
             f"{' or '.join(BACKENDS[layer_class.__name__])}. Active is "
-            f"{keras.backend.backend()}."
+            f"{backend.name}."
         )
-    made = composer(layer_class, name)
-    if layer_class.__name__ in MERGING:
-        made = _merging(made)
+    return composer_of(name, layer_class)
+
+
+def composer_of(
+    name: str, layer_class: type[keras.layers.Layer]
+) -> Callable[..., Any]:
+    """A composer with the arguments of R's page."""
+    class_name = layer_class.__name__
+    compose_one = composer(
+        layer_class,
+        name,
+        "inputs" if class_name in (*MERGING, *ATTENTION) else "object",
+        R_ARGUMENTS.get(class_name),
+        separate_inputs=class_name in ATTENTION,
+    )
+    if class_name in MERGING:
+        compose_one = _taking_tensors_one_by_one(compose_one)
     elif name.startswith("rnn_cell"):
-        made = _without_object(made)
+        compose_one = _without_object(compose_one)
     # Where it is found, for pickle and for help().
-    made.__module__ = "keras_convt"
-    return made
+    compose_one.__module__ = "keras_convt"
+    return compose_one
+
+
+def is_r_name(name: str) -> bool:
+    """Whether R could call a layer so."""
+    return name == "Layer" or name.startswith(("layer_", "rnn_cell"))
 
 
 def _is_alias(attribute: str, layer_class: type) -> bool:
@@ -131,29 +156,31 @@ def _is_alias(attribute: str, layer_class: type) -> bool:
 
 
 def _works_here(layer_class: type) -> bool:
-    backend = keras.backend.backend()
-    return backend in BACKENDS.get(layer_class.__name__, (backend,))
+    return backend.name in BACKENDS.get(layer_class.__name__, (backend.name,))
 
 
-def _merging(compose_one: Callable[..., Any]) -> Callable[..., Any]:
+def _taking_tensors_one_by_one(
+    compose_list: Callable[..., Any],
+) -> Callable[..., Any]:
     """A composer whose positional arguments are all tensors, as in R."""
 
-    @functools.wraps(compose_one)
-    def wrapper(object: Any = None, *tensors: Any, **kwargs: Any) -> Any:
-        if tensors:
-            first = object if isinstance(object, (list, tuple)) else [object]
-            object = [*first, *tensors]
-        return compose_one(object, **kwargs)
+    @functools.wraps(compose_list)
+    def wrapper(*tensors: Any, **kwargs: Any) -> Any:
+        if len(tensors) < 2:
+            return compose_list(*tensors, **kwargs)
+        first, *others = tensors
+        listed = list(first) if isinstance(first, (list, tuple)) else [first]
+        return compose_list([*listed, *others], **kwargs)
 
-    target, *others = inspect.signature(compose_one).parameters.values()
-    tensors = inspect.Parameter("tensors", inspect.Parameter.VAR_POSITIONAL)
+    target, *arguments = inspect.signature(compose_list).parameters.values()
+    others = inspect.Parameter("tensors", inspect.Parameter.VAR_POSITIONAL)
     named = [
-        other.replace(kind=other.KEYWORD_ONLY)
-        if other.kind is other.POSITIONAL_OR_KEYWORD
-        else other
-        for other in others
+        argument.replace(kind=argument.KEYWORD_ONLY)
+        if argument.kind is argument.POSITIONAL_OR_KEYWORD
+        else argument
+        for argument in arguments
     ]
-    return _with_signature(wrapper, [target, tensors, *named])
+    return _with_signature(wrapper, [target, others, *named])
 
 
 def _without_object(compose_one: Callable[..., Any]) -> Callable[..., Any]:
@@ -163,8 +190,8 @@ def _without_object(compose_one: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return compose_one(None, *args, **kwargs)
 
-    _, *others = inspect.signature(compose_one).parameters.values()
-    return _with_signature(wrapper, others)
+    _, *arguments = inspect.signature(compose_one).parameters.values()
+    return _with_signature(wrapper, arguments)
 
 
 def _with_signature(

@@ -1,7 +1,8 @@
 """Arguments as R sends them, for layers that were written for Python's.
 
 R's numbers are doubles unless written with an L, its vectors of one are
-numbers, and its missing values arrive as True, -2147483648 or NaN.
+numbers, its missing values arrive as True, -2147483648 or NaN, and its
+functions as functions without a name.
 """
 
 import inspect
@@ -10,60 +11,108 @@ import numbers
 from collections import OrderedDict
 from typing import Any
 
-from keras_convt.arguments import R_MISSING_INTEGER
+import numpy as np
+
+from keras_convt.r.functions import keras_object_of
+
+# How R's NA_integer_ arrives in Python.
+R_MISSING_INTEGER = -(2**31)
 
 # Arguments of Keras's layers that may be a bool and default to None.
 FLAGS_OR_NONE = ("flash_attention", "ragged", "sparse")
 
+# Packages whose layers take True for 1. Other classes check what they get.
+REFUSE_MISSING_FOR = ("keras", "keras_convt")
 
-def understood(
-    values: dict[str, Any], constructor: inspect.Signature, layer_class: type
+
+def constructor_arguments(
+    received: dict[str, Any],
+    constructor: inspect.Signature,
+    layer_class: type,
 ) -> inspect.BoundArguments:
     """The arguments that `layer_class` gets for those that came.
 
-    A whole float becomes an int unless the default is a float: Python code
-    takes an int for a rate, but no float for a size. A number becomes a
-    sequence where a shape is wanted. Missing values are refused by name if
-    the class is one of Keras's, which would take True for 1; other classes
-    check what they get.
+    - A whole float becomes an int unless the default is a float: Python code
+      takes an int for a rate, but no float for a size.
+    - A number becomes a sequence where a shape is wanted, and a missing value
+      in a shape is an unknown size.
+    - Elsewhere missing values are refused by name.
+    - A function of R becomes the object of Keras that it stands for.
 
     Args:
-        values: The arguments by name, as `inspect.BoundArguments` has them.
+        received: The arguments by name, as `inspect.BoundArguments` has them.
         constructor: The signature of `layer_class`.
         layer_class: The class.
     """
-    of_keras = layer_class.__module__.partition(".")[0] == "keras"
-    taken: OrderedDict[str, Any] = OrderedDict()
-    for name, value in values.items():
+    # A class that was made in R may have no module.
+    module = getattr(layer_class, "__module__", "")
+    package = module.partition(".")[0]
+    of_keras = package in REFUSE_MISSING_FOR
+    converted: OrderedDict[str, Any] = OrderedDict()
+    for name, value in received.items():
         parameter = constructor.parameters[name]
+        if of_keras and not _is_shape(name):
+            _refuse_missing(value, value, parameter)
         if parameter.kind is parameter.VAR_KEYWORD:
-            taken[name] = {
-                more: _converted(item, more) for more, item in value.items()
+            converted[name] = {
+                keyword: _converted(item, keyword)
+                for keyword, item in value.items()
             }
         elif parameter.kind is parameter.VAR_POSITIONAL:
-            taken[name] = tuple(_whole(item) for item in value)
+            converted[name] = tuple(_with_ints(item) for item in value)
+        elif isinstance(parameter.default, float):
+            converted[name] = value
+        elif isinstance(value, bool) and not of_keras:
+            # It may mean True: `keep_shape=True` is no missing shape.
+            converted[name] = value
         else:
-            if of_keras:
-                _refuse_missing(value, value, parameter)
-            wants_float = isinstance(parameter.default, float)
-            taken[name] = value if wants_float else _converted(value, name)
-    return inspect.BoundArguments(constructor, taken)
+            converted[name] = _converted(value, name)
+    return inspect.BoundArguments(constructor, converted)
 
 
 def _converted(value: Any, name: str) -> Any:
-    if name.endswith("shape") and isinstance(value, numbers.Real):
-        value = [value]
-    return _whole(value)
+    if _is_shape(name):
+        return _shape(value, name)
+    return _with_ints(keras_object_of(value, name))
 
 
-def _whole(value: Any) -> Any:
+def _with_ints(value: Any) -> Any:
     """`value` with ints for whole floats, also in lists."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, (list, tuple)):
-        items = [_whole(item) for item in value]
+        items = [_with_ints(item) for item in value]
         return items if isinstance(value, list) else tuple(items)
     return value
+
+
+def _is_shape(name: str) -> bool:
+    return name.endswith("shape")
+
+
+def _shape(value: Any, name: str) -> Any:
+    """A shape with ints, in which a missing value is an unknown size."""
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if isinstance(value, numbers.Real):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        return value
+    # The size that `Reshape` is to find is -1 to it.
+    unknown = -1 if name == "target_shape" else None
+    return type(value)(
+        unknown
+        if item is True or _is_missing_number(item)
+        else _with_ints(item)
+        for item in value
+    )
+
+
+def _is_missing_number(value: Any) -> bool:
+    """Whether `value` is R's NA_integer_ or NA_real_."""
+    return isinstance(value, numbers.Real) and (
+        value == R_MISSING_INTEGER or math.isnan(value)
+    )
 
 
 def _refuse_missing(
@@ -76,9 +125,7 @@ def _refuse_missing(
     elif isinstance(value, bool):
         if not _may_be_bool(parameter):
             raise TypeError(_missing_message(whole, parameter.name))
-    elif isinstance(value, numbers.Real) and (
-        value == R_MISSING_INTEGER or math.isnan(value)
-    ):
+    elif _is_missing_number(value):
         raise ValueError(_missing_message(whole, parameter.name))
 
 

@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from keras_convt.geometry import Axis
+from keras_convt.ops.backend import backend
 from keras_convt.ops.core import transposed_convolution
-from keras_convt.ops.primitives import pad
 
 # PyTorch copies a kernel of Keras's layout at each convolution. Up to so many
 # steps for each of the output's channels, one product without a copy costs
@@ -59,9 +59,9 @@ def convolution(
         inputs: Tensor of shape `(batch, steps, channels)`.
         kernel: Tensor of shape `(kernel_size, channels // groups, filters)`.
     """
-    backend = keras.backend.backend()
+    active = keras.backend.backend()
     # TensorFlow compiles a function for every shape of a grouped convolution.
-    if _few_steps(inputs) or (groups > 1 and backend == "tensorflow"):
+    if _few_steps(inputs) or (groups > 1 and active == "tensorflow"):
         return _product(inputs, kernel, stride, dilation_rate, groups)
     return ops.conv(
         inputs,
@@ -158,7 +158,7 @@ def _transposed_product(inputs: Any, kernel: Any, stride: int) -> Any:
     width = stride * filters
     total = None
     for number in range(parts):
-        piece = pad(
+        piece = backend.pad(
             products[:, :, number * width : (number + 1) * width],
             ((0, 0), (number, parts - 1 - number), (0, 0)),
         )

@@ -1,6 +1,7 @@
-"""Each format's own runtime, as a function from arrays to an array.
+"""Each format's own runtime, as a function from arrays to arrays.
 
 A runtime is imported where it is used: no backend's environment has them all.
+What it gets are the model's inputs by their names.
 """
 
 
@@ -10,15 +11,24 @@ def onnx(path):
     session = onnxruntime.InferenceSession(
         path, providers=["CPUExecutionProvider"]
     )
-    (given,) = session.get_inputs()
-    return lambda x: session.run(None, {given.name: x})[0]
+    # What a graph does not need is not among its inputs.
+    names = {given.name for given in session.get_inputs()}
+    return lambda inputs: session.run(
+        None, {name: x for name, x in inputs.items() if name in names}
+    )
 
 
 def tf_saved_model(path):
     import tensorflow as tf
 
     artefact = tf.saved_model.load(path)
-    return lambda x: artefact.serve(tf.constant(x)).numpy()
+
+    def run(inputs):
+        tensors = [tf.constant(x) for x in inputs.values()]
+        outputs = artefact.serve(tensors if len(tensors) > 1 else tensors[0])
+        return [y.numpy() for y in tf.nest.flatten(outputs)]
+
+    return run
 
 
 def litert(path):
@@ -26,18 +36,20 @@ def litert(path):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path)
+    (signature,) = interpreter.get_signature_list()
 
-    def run(x):
-        (given,) = interpreter.get_input_details()
-        (result,) = interpreter.get_output_details()
-        if tuple(given["shape"]) != x.shape:
-            interpreter.resize_tensor_input(given["index"], x.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], x)
-        interpreter.invoke()
-        return interpreter.get_tensor(result["index"])
+    def run(inputs):
+        runner = interpreter.get_signature_runner(signature)
+        names = sorted(runner.get_input_details())
+        outputs = runner(**dict(zip(names, inputs.values(), strict=True)))
+        return [outputs[name] for name in sorted(outputs, key=_number)]
 
     return run
+
+
+def _number(name):
+    """Of an output: "output_10" comes after "output_9"."""
+    return int(name.rpartition("_")[2])
 
 
 def converted_litert(path):
@@ -58,11 +70,32 @@ def openvino(path):
     compiled = openvino.Core().compile_model(
         path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
-    return lambda x: compiled(x)[0]
+
+    def run(inputs):
+        known = {name for port in compiled.inputs for name in port.names}
+        results = compiled(
+            {name: x for name, x in inputs.items() if name in known}
+        )
+        # Some sizes within a TensorFlow model are outputs too, of no axes.
+        return [
+            results[port]
+            for port in compiled.outputs
+            if port.partial_shape.rank.is_dynamic or len(port.partial_shape)
+        ]
+
+    return run
 
 
 def torch(path):
     import torch
 
     module = torch.export.load(path).module()
-    return lambda x: module(torch.from_numpy(x)).detach().numpy()
+
+    def run(inputs):
+        tensors = [torch.from_numpy(x) for x in inputs.values()]
+        outputs = module(tensors if len(tensors) > 1 else tensors[0])
+        if isinstance(outputs, torch.Tensor):
+            outputs = [outputs]
+        return [y.detach().numpy() for y in outputs]
+
+    return run

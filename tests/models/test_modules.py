@@ -1,18 +1,24 @@
 """from_torch, from_flax and from_equinox of the frameworks' own modules."""
 
 import itertools
+import warnings
 
 import equinox
 import jax
 import numpy as np
 import pytest
 import torch
-from flax import nnx
+from flax import linen, nnx
 from keras import ops
 from tolerances import VALUES, Failures, assert_close
 from torch.testing._internal.common_methods_invocations import op_db
 
-from keras_convt import from_equinox, from_flax, from_torch
+from keras_convt import (
+    WeightNormalization,
+    from_equinox,
+    from_flax,
+    from_torch,
+)
 
 TORCH = {
     1: torch.nn.ConvTranspose1d,
@@ -118,14 +124,124 @@ def test_weight_norm(old, dim):
     assert_close(y, values(module(x)), VALUES)
 
 
+NORMALIZED = {
+    "ConvTranspose1d": (lambda: torch.nn.ConvTranspose1d(4, 6, 5, 2), 1),
+    "groups": (lambda: torch.nn.ConvTranspose1d(4, 6, 4, 2, groups=2), 1),
+    "ConvTranspose2d": (lambda: torch.nn.ConvTranspose2d(4, 3, 3, 2), 2),
+    "ConvTranspose3d": (lambda: torch.nn.ConvTranspose3d(4, 3, 2), 3),
+    "Conv1d": (lambda: torch.nn.Conv1d(4, 6, 3, groups=2), 1),
+    "padded": (lambda: torch.nn.Conv1d(4, 6, 3, 2, padding=2), 1),
+    "Conv2d": (lambda: torch.nn.Conv2d(4, 3, 2), 2),
+}
+
+
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_weight_norm_is_trained_as_pytorchs(name):
+    """Outputs, gradients and 20 steps of SGD, within 1e-5."""
+    make, rank = NORMALIZED[name]
+    module = torch.nn.utils.parametrizations.weight_norm(make())
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=0.5)
+    converted = from_torch(module, "channels_first", keep_weight_norm=True)
+    wrapper = converted
+    if not isinstance(wrapper, WeightNormalization):
+        wrapper = converted.layers[-1]
+    module = module.double()
+    g, v = module.parametrizations.weight.parameters()
+    x = torch.randn(2, 4, *(7, 6, 5)[:rank])
+    with torch.no_grad():
+        target = torch.randn_like(module(x.double()))
+    theirs = torch.optim.SGD(module.parameters(), 0.5)
+    ours = torch.optim.SGD(converted.parameters(), 0.5)
+    started = None
+    for _ in range(20):
+        losses = []
+        for model, optimizer, inputs in (
+            (module, theirs, x.double()),
+            (converted, ours, x),
+        ):
+            optimizer.zero_grad()
+            loss = torch.mean((model(inputs) - target.to(inputs.dtype)) ** 2)
+            loss.backward()
+            losses.append(loss.item())
+        close = {"rtol": 1e-5, "atol": 1e-5}
+        started = started or losses[1]
+        assert_close(losses[1], losses[0], close)
+        gradient = wrapper.g.value.grad.numpy()
+        assert_close(gradient, g.grad.numpy().ravel(), close)
+        gradient = np.moveaxis(wrapper.v.value.grad.numpy(), (-1, -2), (0, 1))
+        assert_close(gradient, v.grad.numpy(), close)
+        theirs.step()
+        ours.step()
+    assert losses[1] < 0.99 * started
+    assert_close(run(converted, x), values(module(x.double())), close)
+    folded = wrapper.remove()
+    assert_close(
+        np.moveaxis(values(folded.kernel.value), (-1, -2), (0, 1)),
+        values(module.weight),
+        close,
+    )
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_plain_convolutions(rank):
+    failures = Failures()
+    make = {1: torch.nn.Conv1d, 2: torch.nn.Conv2d, 3: torch.nn.Conv3d}[rank]
+    for k, s, d, p, groups in itertools.product(
+        (1, 3, 4), (1, 2), (1, 2), (0, 1, 3, "same"), (1, 2)
+    ):
+        if (s > 1 and d > 1) or (p == "same" and s > 1):
+            continue
+        module = make(4, 6, k, s, p, d, groups)
+        x = torch.randn(2, 4, *(9, 8, 7)[:rank])
+        if p != "same" and min(x.shape[2:]) + 2 * p < (k - 1) * d + 1:
+            continue
+        with warnings.catch_warnings():
+            # PyTorch, of its own "same" with even kernels.
+            warnings.simplefilter("ignore")
+            expected = values(module(x))
+        failures.compare(
+            run(from_torch(module, "channels_first"), x),
+            expected,
+            VALUES,
+            k=k,
+            s=s,
+            d=d,
+            p=p,
+            groups=groups,
+        )
+    assert failures.compared >= 60
+    failures.report()
+
+
 @pytest.mark.parametrize(
     "dtype", [torch.float64, torch.float16, torch.bfloat16]
 )
 def test_dtypes(dtype):
     module = torch.nn.ConvTranspose1d(4, 6, 5, 2, dtype=dtype)
-    layer = from_torch(module)
-    expected = {torch.float64: "float64", torch.float16: "float16"}
-    assert layer.kernel.dtype == expected.get(dtype, "float32")
+    # Keras's policy, as for any layer, and what is asked for.
+    assert from_torch(module).kernel.dtype == "float32"
+    name = str(dtype).removeprefix("torch.")
+    layer = from_torch(module, "channels_first", dtype=name)
+    assert layer.kernel.dtype == name
+    torch.testing.assert_close(
+        layer.kernel.value.movedim((-1, -2), (0, 1)), module.weight.data
+    )
+
+
+def test_a_quantized_module_is_refused():
+    torch.backends.quantized.engine = "qnnpack"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = torch.ao.nn.quantized.ConvTranspose1d(4, 6, 3)
+    with pytest.raises(TypeError, match=r"`module` must not be quantized"):
+        from_torch(module)
+
+
+def test_a_module_of_linen_is_refused():
+    with pytest.raises(TypeError, match=r"One of flax.linen has no weights"):
+        from_flax(linen.ConvTranspose(4, (3,)))
 
 
 FLAX = [

@@ -222,6 +222,135 @@ class Scale(keras.layers.Layer):
   stopifnot(all(values(y) == c(2, 4, 6)))
 })
 
+# As R's keras3 writes them: functions that call what Python has.
+activation_relu <- function(x, negative_slope = 0, max_value = NULL,
+                            threshold = 0) {
+  keras$activations$relu(x, negative_slope, max_value, threshold)
+}
+activation_softmax <- structure(
+  function(x, axis = -1L) keras$activations$softmax(x, axis),
+  py_function_name = "softmax"
+)
+initializer_he_normal <- function(seed = NULL) {
+  keras$initializers$HeNormal(seed)
+}
+regularizer_l2 <- function(l2 = 0.01) keras$regularizers$L2(l2)
+constraint_nonneg <- function() keras$constraints$NonNeg()
+
+check("functions of R become what Keras has", {
+  layer <- layer_conv_1d_transpose(
+    NULL, 4, 3,
+    activation = activation_relu,
+    kernel_initializer = initializer_he_normal,
+    kernel_regularizer = regularizer_l2,
+    kernel_constraint = constraint_nonneg,
+    bias_regularizer = regularizer_l2(0.5)
+  )
+  expected <- layer_conv_1d_transpose(
+    NULL, 4, 3,
+    activation = "relu", kernel_initializer = "he_normal",
+    kernel_regularizer = "l2", kernel_constraint = "non_neg",
+    bias_regularizer = keras$regularizers$L2(0.5)
+  )
+  stopifnot(
+    identical(config(layer), config(expected)),
+    layer$get_config()$activation == "relu",
+    convt$layer_dense(NULL, 2, activation_softmax)$get_config()$activation ==
+      "softmax",
+    convt$layer_activation(NULL, activation_relu)$get_config()$activation ==
+      "relu"
+  )
+})
+
+check("a model with functions of R is trained, saved and loaded", {
+  model <- keras$Sequential(list(keras$Input(tuple(NULL, 2L)))) |>
+    layer_conv_1d_transpose(
+      3, 4, 2,
+      activation = activation_relu, kernel_initializer = initializer_he_normal,
+      kernel_regularizer = regularizer_l2
+    )
+  model$compile("sgd", "mse")
+  x <- array(sin(1:40), dim = c(2, 10, 2))
+  y <- array(0, dim = c(2, 22, 3))
+  model$fit(x, y, epochs = 1L, verbose = 0L)
+  path <- file.path(tempdir(), "functions.keras")
+  model$save(path)
+  loaded <- keras$models$load_model(path)
+  stopifnot(all.equal(
+    loaded$predict(x, verbose = 0L), model$predict(x, verbose = 0L)
+  ))
+})
+
+check("what no file can hold is named when it is passed", {
+  warnings_of <- py_run_string("
+import warnings
+def warnings_of(call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        call()
+    return ' '.join(str(one.message) for one in caught)
+")$warnings_of
+  found <- warnings_of(function() {
+    layer_conv_1d_transpose(NULL, 4, 3, activation = function(x) x * 2)
+  })
+  stopifnot(grepl("`activation` is a function of R", found, fixed = TRUE))
+})
+
+check("NA in a shape is an unknown size", {
+  model <- keras$Sequential() |>
+    convt$layer_input_layer(shape = c(NA, 8)) |>
+    layer_conv_1d_transpose(4, 3, 2)
+  stopifnot(identical(model$output_shape, list(NULL, NULL, 4L)))
+  y <- keras$ops$ones(c(2L, 6L)) |> convt$layer_reshape(c(NA, 3))
+  stopifnot(identical(shape(y), c(2L, 2L, 3L)))
+  y <- keras$ops$ones(c(2L, 6L)) |> convt$layer_reshape(list(NA_integer_, 3L))
+  stopifnot(identical(shape(y), c(2L, 2L, 3L)))
+})
+
+check("what R's Layer() returns is composed", {
+  Scale <- py_run_string("
+import keras
+class ScaleOfR(keras.layers.Layer):
+    def __init__(self, times, **kwargs):
+        super().__init__(**kwargs)
+        self.times = times
+    def call(self, inputs):
+        return inputs * self.times
+")$ScaleOfR
+  # Layer() of keras3 returns a function like this one.
+  layer_scale_in_r <- function(object, times, ...) {
+    layer <- Scale(times = times, ...)
+    if (missing(object) || is.null(object)) layer else layer(object)
+  }
+  layer_scale <- convt$create_layer_wrapper(layer_scale_in_r)
+  y <- array(c(1, 2, 3)) |> layer_scale(2)
+  stopifnot(
+    all(values(y) == c(2, 4, 6)), layer_scale(times = 4, name = "s")$times == 4
+  )
+})
+
+check("arguments have the names of R's pages", {
+  x <- keras$ops$ones(c(2L, 3L, 4L))
+  stopifnot(
+    all(values(convt$layer_add(inputs = list(x, x))) == 2),
+    all(values(convt$layer_lambda(x, f = keras$ops$negative)) == -1),
+    identical(
+      shape(convt$layer_multi_head_attention(list(x, x), 2, 3)), c(2L, 3L, 4L)
+    )
+  )
+})
+
+check("names are not completed, but suggested", {
+  expect_message("'activation'", convt$layer_dense(NULL, 4, activ = "relu"))
+  expect_message("'layer_dense'", convt$layer_dens)
+})
+
+check("data_format follows padding, by position", {
+  x <- keras$ops$ones(c(1L, 2L, 5L))
+  y <- layer_conv_1d_transpose(x, 6, 3, 2, "valid", "channels_first")
+  stopifnot(identical(shape(y), c(1L, 6L, 11L)))
+})
+
 check("tensors are merged as a list or one by one", {
   x <- keras$ops$ones(c(2L, 3L))
   stopifnot(

@@ -219,3 +219,24 @@ def test_two_and_three_axes(rank):
     assert names[: len(SIGNATURE) + 1] == (
         ["object"] + [name for name, _ in SIGNATURE]
     )
+
+
+def test_a_class_without_a_module_is_composed():
+    """One that R made: no Python file says what its module is."""
+    made = {"base": keras_convt.Conv1DTranspose}
+    exec('made_in_r = type("Louder", (base,), {})', made)
+    made_in_r = made["made_in_r"]
+    with pytest.raises(AttributeError):
+        made_in_r.__module__  # noqa: B018
+    layer = keras_convt.create_layer_wrapper(made_in_r)(None, 4.0, 3.0)
+    assert isinstance(layer, made_in_r)
+    assert (layer.filters, layer.kernel_size) == (4, (3,))
+
+
+def test_keras_2_is_refused_with_what_to_do():
+    kind = type("Layer", (), {"__module__": "tf_keras.src.engine.base_layer"})
+    with pytest.raises(TypeError, match="import keras instead of tf_keras"):
+        layer_conv_1d_transpose(kind(), 4, 3)
+    for layer_class in (kind, type("Own", (kind,), {"__module__": "own"})):
+        with pytest.raises(TypeError, match="import keras instead of tf_keras"):
+            keras_convt.create_layer_wrapper(layer_class)

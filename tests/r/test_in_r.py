@@ -11,8 +11,11 @@ import sysconfig
 import numpy as np
 import pytest
 
+import keras_convt
+
 HERE = pathlib.Path(__file__).parent
 INTERFACE = HERE / "interface.R"
+GUIDE = HERE.parents[1] / "docs" / "guides" / "r.md"
 EXAMPLES = sorted((HERE.parents[1] / "examples" / "r").glob("*.R"))
 CHECKS = re.findall(r'^check\("(.*)", \{', INTERFACE.read_text(), re.M)
 
@@ -72,3 +75,26 @@ def test_example(example):
     assert "Warning" not in done.stderr, done.stderr
     if example.stem == "page_example":
         assert done.stdout.split() == ["[1]", "4", "21", "32"]
+
+
+def test_guide(tmp_path):
+    """The blocks of the guide, one after another, and what they print."""
+    blocks = re.findall(r"^```r\n(.*?)^```", GUIDE.read_text(), re.M | re.S)
+    # keras3 needs a newer reticulate than Debian 12 has.
+    blocks = [one for one in blocks if "library(keras3)" not in one]
+    script = tmp_path / "guide.R"
+    script.write_text("options(warn = 2)\n" + "\n".join(blocks))
+    done = run(script)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr, done.stderr
+    printed = [line.rstrip() for line in done.stdout.splitlines()]
+    promised = re.findall("^#> (.*)$", "\n".join(blocks), re.M)
+    assert len(promised) > 3
+    assert [line for line in printed if line in promised] == promised
+
+
+def test_the_guide_names_functions_that_are_there():
+    names = re.findall(r"convt\$(\w+)", GUIDE.read_text())
+    assert {"layer_dense", "create_layer_wrapper"} <= set(names)
+    for name in names:
+        assert getattr(keras_convt, name)

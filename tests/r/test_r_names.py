@@ -230,6 +230,37 @@ def test_tensors_to_merge_may_come_one_by_one(name):
     assert isinstance(wrapper(**kwargs), keras.layers.Layer)
 
 
+@pytest.mark.parametrize("name", sorted(names.MERGING))
+def test_tensors_to_merge_may_be_named_inputs(name):
+    compose = getattr(keras_convt, names.r_name(name))
+    a, b = np.ones((2, 3), "float32"), np.full((2, 3), 2.0, "float32")
+    kwargs = {"axes": 1.0} if name == "Dot" else {}
+    for keyword in ("inputs", "object"):
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(compose(**{keyword: [a, b]}, **kwargs)),
+            keras.ops.convert_to_numpy(compose([a, b], **kwargs)),
+        )
+    assert next(iter(inspect.signature(compose).parameters)) == "inputs"
+
+
+def test_the_function_of_a_lambda_is_named_f():
+    """`function` is a word of R, in which no argument is called so."""
+
+    def double(x):
+        return 2 * x
+
+    x = np.ones((2, 3), "float32")
+    for y in (
+        keras_convt.layer_lambda(x, double),
+        keras_convt.layer_lambda(x, f=double),
+        keras_convt.layer_lambda(x, **{"function": double}),
+    ):
+        assert keras.ops.convert_to_numpy(y).tolist() == [[2.0] * 3] * 2
+    assert "f" in inspect.signature(keras_convt.layer_lambda).parameters
+    with pytest.raises(TypeError, match="f"):
+        keras_convt.layer_lambda(x, double, f=double)
+
+
 def test_more_tensors_follow_a_list():
     a = np.ones((2, 3), "float32")
     y = keras_convt.layer_concatenate([a, a], a, axis=1.0)
@@ -267,6 +298,31 @@ def test_attention_is_called_on_queries_and_values(name, args):
     layer = getattr(keras_convt, f"layer_{name}")(None, *args)
     x = np.ones((2, 5, 4), "float32")
     assert tuple(layer(x, x).shape) == (2, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("multi_head_attention", (2.0, 3.0)),
+        ("group_query_attention", (2.0, 4.0, 2.0)),
+    ],
+)
+def test_attention_takes_a_list_as_the_arguments_of_its_call(name, args, rng):
+    compose = getattr(keras_convt, f"layer_{name}")
+    query = rng.standard_normal((2, 5, 4)).astype("float32")
+    value = rng.standard_normal((2, 6, 4)).astype("float32")
+    _, *parameters = inspect.signature(compose).parameters
+    named = dict(zip(parameters, args, strict=False))
+    expected = seeded_call(lambda: compose(None, *args)(query, value))
+    for call in (
+        lambda: compose([query, value], *args),
+        lambda: compose(inputs=[query, value], **named),
+    ):
+        assert_close(
+            keras.ops.convert_to_numpy(seeded_call(call)),
+            keras.ops.convert_to_numpy(expected),
+            SAME_LAYER,
+        )
 
 
 def test_cells_are_not_composed():
@@ -355,6 +411,10 @@ def test_what_keras_does_not_have():
         AttributeError, match=rf"layer_nothing.*Keras {keras.__version__}"
     ):
         keras_convt.layer_nothing  # noqa: B018
+    with pytest.raises(AttributeError, match="mean 'layer_dense'"):
+        keras_convt.layer_dens  # noqa: B018
+    with pytest.raises(AttributeError, match="mean 'Conv1DTranspose'"):
+        keras_convt.Conv1DTranpose  # noqa: B018
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         keras_convt.nothing  # noqa: B018
     with pytest.raises(AttributeError, match="create_layer_wrapper"):
@@ -363,6 +423,9 @@ def test_what_keras_does_not_have():
 
 def test_tab_completion_and_help():
     shown = dir(keras_convt)
+    composers = [name for name in shown if name.startswith(("layer_", "rnn_"))]
+    assert set(shown) - set(composers) <= set(keras_convt.__all__)
+    assert set(keras_convt.__all__) <= set(shown)
     assert {"layer_dense", "rnn_cell_gru", "Conv1DTranspose"} <= set(shown)
     for name in shown:
         assert getattr(keras_convt, name) is not None

@@ -103,6 +103,40 @@ def test_a_shape_of_one():
     assert model.output_shape == (None, 2)
 
 
+# How R's NA_real_, NA_integer_ and NA arrive.
+MISSING = [NAN, NA_INTEGER, True]
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_missing_size_is_unknown(missing):
+    model = keras.Sequential()
+    with pytest.warns(UserWarning, match=INPUT_SHAPE_WARNING):
+        keras_convt.layer_conv_1d_transpose(
+            model, 4.0, 3.0, 2.0, input_shape=[missing, 8.0]
+        )
+    assert model.input_shape == (None, None, 8)
+    assert model.output_shape == (None, None, 4)
+    y = keras_convt.layer_reshape(np.ones((2, 6), "float32"), [missing, 3.0])
+    assert tuple(y.shape) == (2, 2, 3)
+    layer = keras_convt.layer_input_layer(batch_shape=[missing, 3.0])
+    assert layer.batch_shape == (None, 3)
+    layer = keras_convt.layer_input_layer(shape=missing)
+    assert layer.batch_shape == (None, None)
+    layer = keras_convt.layer_input_layer(shape=np.array([missing, 4.0]))
+    if missing is not True:
+        assert layer.batch_shape == (None, None, 4)
+
+
+def test_what_only_ends_like_a_shape_is_left_alone():
+    class Keeping(keras.layers.Layer):
+        def __init__(self, keep_shape=False, **kwargs):
+            super().__init__(**kwargs)
+            self.keep_shape = keep_shape
+
+    compose = keras_convt.create_layer_wrapper(Keeping)
+    assert compose(None, keep_shape=True).keep_shape is True
+
+
 def test_positional_arguments_without_names():
     wrapper = keras_convt.create_layer_wrapper(Variadic)
     assert wrapper(None, 1.0, 2.0, 2.5, last=4.0).received == (1, (2, 2.5), 4)

@@ -5,17 +5,15 @@ Each takes channels_last `inputs` of shape `(batch, *steps, channels)`, a
 shape `(filters,)` or None, one stride, dilation rate and pair of crops for
 each axis, and returns the window of shape `(batch, *output_steps, filters)`.
 Each backend differentiates them as often as it likes. Batch and steps may be
-unknown until the graph runs. Which one is used where is decided in
-`keras_convt.ops.choice`.
+unknown until the graph runs. `keras_convt.ops.choice` decides which one is
+used where.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from keras_convt.ops.choice import choose
-from keras_convt.ops.engine import engine
-from keras_convt.ops.formulations.by_group import one_after_another
+from keras_convt.ops.formulations.by_group import by_group
 from keras_convt.ops.formulations.convolution import convolution
 from keras_convt.ops.formulations.native import native
 from keras_convt.ops.formulations.overlap_add import overlap_add
@@ -23,50 +21,16 @@ from keras_convt.ops.formulations.shift_multiply_add import (
     shift_multiply_add,
 )
 from keras_convt.ops.formulations.sub_pixel import sub_pixel
-from keras_convt.ops.formulations.taps import Crops, Sizes
-from keras_convt.ops.primitives import positions_of
+from keras_convt.ops.types import Tensor
 
-Formulation: TypeAlias = Callable[..., Any]
+Formulation: TypeAlias = Callable[..., Tensor]
 
-
-def by_group(
-    inputs: Any,
-    kernel: Any,
-    bias: Any,
-    strides: Sizes,
-    dilation_rate: Sizes,
-    groups: int,
-    crops: Crops,
-) -> Any:
-    """One group after another, each as a layer of its own would be."""
-    *kernel_size, filters, channels = kernel.shape
-    chosen = choose(
-        engine(),
-        tuple(kernel_size),
-        strides,
-        dilation_rate,
-        groups=1,
-        channels=channels // groups,
-        filters=filters,
-        positions=positions_of(inputs),
-    )
-    return one_after_another(
-        FORMULATIONS[chosen],
-        inputs,
-        kernel,
-        bias,
-        strides,
-        dilation_rate,
-        groups,
-        crops,
-    )
-
-
+# "by_group" also takes `each`: the formulation of one group.
 FORMULATIONS: dict[str, Formulation] = {
     "native": native,
     "overlap_add": overlap_add,
     "overlap_add_by_chunk": functools.partial(overlap_add, by_chunk=True),
-    "overlap_add_turned": functools.partial(overlap_add, turned=True),
+    "overlap_add_transposed": functools.partial(overlap_add, transposed=True),
     "sub_pixel": sub_pixel,
     "convolution": convolution,
     "shift_multiply_add": shift_multiply_add,

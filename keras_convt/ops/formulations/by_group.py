@@ -1,27 +1,29 @@
 """Groups: a formulation for one, applied to one after another."""
 
 from collections.abc import Callable
-from typing import Any
 
 from keras import ops
 
-from keras_convt.ops.formulations.taps import Crops, Sizes
-from keras_convt.ops.window import finish
+from keras_convt.ops.types import Crops, Sizes, Tensor
 
 
-def one_after_another(
-    formulation: Callable[..., Any],
-    inputs: Any,
-    kernel: Any,
-    bias: Any,
+def by_group(
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
     strides: Sizes,
     dilation_rate: Sizes,
     groups: int,
     crops: Crops,
-) -> Any:
-    """A `formulation` for one group, applied to each of several."""
+    each: Callable[..., Tensor],
+) -> Tensor:
+    """One group after another, each as a layer of its own would be.
+
+    Args:
+        each: The formulation that is applied to each group.
+    """
     outputs = [
-        formulation(*group, None, strides, dilation_rate, 1, crops)
+        each(*group, None, strides, dilation_rate, 1, crops)
         for group in zip(
             ops.split(inputs, groups, axis=-1),
             ops.split(kernel, groups, axis=-1),
@@ -29,4 +31,4 @@ def one_after_another(
         )
     ]
     together = ops.concatenate(outputs, axis=-1)
-    return finish(together, ((0, 0),) * len(strides), bias)
+    return together if bias is None else ops.add(together, bias)

@@ -1,35 +1,29 @@
 """Stride 1: a convolution."""
 
-from typing import Any
-
-import keras
 from keras import ops
 
 from keras_convt.geometry import effective_kernel
-from keras_convt.ops.adapters import torch_convolution
-from keras_convt.ops.formulations.taps import Crops, Sizes
-from keras_convt.ops.primitives import pad
-from keras_convt.ops.window import crop
+from keras_convt.ops.backend import backend
+from keras_convt.ops.types import Crops, Sizes, Tensor
 
 
 def convolution(
-    inputs: Any,
-    kernel: Any,
-    bias: Any,
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
     strides: Sizes,
     dilation_rate: Sizes,
     groups: int,
     crops: Crops,
-) -> Any:
-    """Stride 1: a plain convolution with the kernel turned round."""
-    if max(strides) > 1:
-        raise ValueError(
-            "The formulation 'convolution' is for strides of 1. "
-            f"Received: strides={strides}."
-        )
+) -> Tensor:
+    """Stride 1: a plain convolution with the flipped kernel."""
     *kernel_size, filters, channels = kernel.shape
     rank = len(kernel_size)
-    kernel = ops.flip(kernel, axis=tuple(range(rank)))
+    for axis in range(rank):
+        if kernel_size[axis] > 1:
+            # OpenVINO converts no TensorFlow model that flips several axes
+            # at once (2026.4).
+            kernel = ops.flip(kernel, axis=axis)
     if groups > 1:
         kernel = ops.reshape(
             kernel, (*kernel_size, filters, groups, channels // groups)
@@ -51,40 +45,15 @@ def convolution(
         (r - left, r - right)
         for r, (left, right) in zip(reach, crops, strict=True)
     ]
-    own = _own_padding(borders, reach)
+    own = backend.own_padding(borders, reach)
     zeros = [
         (max(a - n, 0), max(b - n, 0))
         for (a, b), n in zip(borders, own, strict=True)
     ]
     if any(a or b for a, b in zeros):
-        inputs = pad(inputs, [(0, 0), *zeros, (0, 0)])
+        inputs = backend.pad(inputs, [(0, 0), *zeros, (0, 0)])
     # After the zeros: a crop may take all of the inputs, and more.
-    inputs = crop(inputs, tuple((max(-a, 0), max(-b, 0)) for a, b in borders))
-    if keras.backend.backend() == "torch":
-        return torch_convolution(
-            inputs, kernel, bias, dilation_rate, groups, own
-        )
-    outputs = ops.conv(
-        inputs,
-        kernel,
-        strides=1,
-        padding="same" if any(own) else "valid",
-        data_format="channels_last",
-        dilation_rate=dilation_rate,
+    inputs = backend.crop(
+        inputs, tuple((max(-a, 0), max(-b, 0)) for a, b in borders)
     )
-    return outputs if bias is None else ops.add(outputs, bias)
-
-
-def _own_padding(
-    borders: list[tuple[int, int]], reach: list[int]
-) -> tuple[int, ...]:
-    """The zeros at both ends of each axis that the convolution adds itself.
-
-    Without a copy. All convolutions know "same", PyTorch's any number.
-    """
-    if keras.backend.backend() == "torch":
-        return tuple(max(min(border), 0) for border in borders)
-    same = all(
-        a == b and a + b == r for (a, b), r in zip(borders, reach, strict=True)
-    )
-    return tuple(a if same else 0 for a, _ in borders)
+    return backend.convolution(inputs, kernel, bias, dilation_rate, groups, own)

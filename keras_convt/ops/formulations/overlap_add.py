@@ -2,36 +2,32 @@
 
 import itertools
 import math
-from typing import Any
 
-import keras
 from keras import ops
 
+from keras_convt.ops.backend import backend
+from keras_convt.ops.backend.generic import dtype_of
 from keras_convt.ops.formulations.taps import (
     STEPS,
-    Crops,
-    Sizes,
     chunks_of,
     depth_to_space,
     dilate,
     past_last_tap,
-    times,
 )
-from keras_convt.ops.primitives import HALF, matmul, pad
-from keras_convt.ops.window import finish
+from keras_convt.ops.types import HALF, Crops, Sizes, Tensor
 
 
 def overlap_add(
-    inputs: Any,
-    kernel: Any,
-    bias: Any,
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
     strides: Sizes,
     dilation_rate: Sizes,
     groups: int,
     crops: Crops,
     by_chunk: bool = False,
-    turned: bool = False,
-) -> Any:
+    transposed: bool = False,
+) -> Tensor:
     """One matrix product, whose rows are added where they overlap.
 
     The product gives what each input step contributes to each tap. Its taps
@@ -43,12 +39,14 @@ def overlap_add(
         by_chunk: One product for each chunk. The gradient does not put the
             chunks together again, which costs more than the smaller products
             where the contributions are beyond the caches.
-        turned: Put the kernel's channels first, by a copy. The gradient is
-            then a product with the shape of that copy, its longer side last
-            where taps and filters are more than the channels, which XLA
-            computes up to twice as fast.
+        transposed: Put the kernel's channels first, by a copy. The gradient is
+            then a product with the shape of that copy. Where taps times
+            filters are more than the channels, its longer side comes last,
+            and XLA computes it up to twice as fast.
     """
-    kernel = dilate(kernel, dilation_rate)
+    if max(strides) > 1:
+        kernel = dilate(kernel, dilation_rate)
+        dilation_rate = (1,) * len(strides)
     *kernel_size, group_filters, _ = kernel.shape
     filters = group_filters * groups
     chunks = chunks_of(kernel_size, strides)
@@ -62,37 +60,51 @@ def overlap_add(
     ]
     if by_chunk:
         pieces = [
-            _contributions(inputs, _in_chunks(kernel, [span]), groups, turned)
+            _contributions(
+                inputs, _in_chunks(kernel, [span]), groups, transposed
+            )
             for span in spans
         ]
     else:
         widths = [math.prod(b - a for a, b in span) * filters for span in spans]
         taps = _in_chunks(kernel, spans)
-        pieces = _split(_contributions(inputs, taps, groups, turned), widths)
+        pieces = _split(
+            _contributions(inputs, taps, groups, transposed), widths
+        )
     dtype = inputs.dtype
-    rounds = keras.backend.standardize_dtype(dtype) in HALF
+    rounds = dtype_of(inputs) in HALF
     outputs = None
     for place, span, piece in zip(places, spans, pieces, strict=True):
         if rounds and len(places) > 1:
             # Each sum would round once more: 2.4 times the error at 8 chunks.
             piece = ops.cast(piece, "float32")
         piece = _fill_stride(piece, span, strides, filters)
-        shifts = [(j, m - 1 - j) for j, m in zip(place, chunks, strict=True)]
+        # At stride 1 each tap is a chunk, and moved on by the dilation rate.
+        shifts = [
+            (j * d, (m - 1 - j) * d)
+            for j, m, d in zip(place, chunks, dilation_rate, strict=True)
+        ]
         if any(m > 1 for m in chunks):
-            piece = pad(piece, [(0, 0), *shifts, (0, 0)])
+            piece = backend.pad(piece, [(0, 0), *shifts, (0, 0)])
         outputs = piece if outputs is None else outputs + piece
     outputs = ops.cast(outputs, dtype)
-    # Of the layer's inputs and not of `outputs`: tf2onnx takes two reshapes
-    # in a row for one, and misreads the sizes of what is between them.
+    # The sizes are those of the layer's inputs, not of `outputs`: tf2onnx takes
+    # two reshapes in a row for one, and misreads the sizes of what is between
+    # them: see "tf2onnx" in docs/upstream.md.
     batch, *steps = ops.shape(inputs)[:-1]
-    steps = [n + m - 1 for n, m in zip(steps, chunks, strict=True)]
+    steps = [
+        n + (m - 1) * d
+        for n, m, d in zip(steps, chunks, dilation_rate, strict=True)
+    ]
     outputs = depth_to_space(outputs, (batch, *steps), strides, filters)
-    return finish(
+    return backend.finish(
         outputs, past_last_tap(chunks, strides, kernel_size, crops), bias
     )
 
 
-def _in_chunks(kernel: Any, spans: list[tuple[tuple[int, int], ...]]) -> Any:
+def _in_chunks(
+    kernel: Tensor, spans: list[tuple[tuple[int, int], ...]]
+) -> Tensor:
     """The taps of a kernel, chunk after chunk, on one axis."""
     *kernel_size, group_filters, channels = kernel.shape
     if len(kernel_size) == 1 and len(spans) > 1:
@@ -109,7 +121,9 @@ def _in_chunks(kernel: Any, spans: list[tuple[tuple[int, int], ...]]) -> Any:
     return ops.concatenate(taps) if len(taps) > 1 else taps[0]
 
 
-def _contributions(inputs: Any, taps: Any, groups: int, turned: bool) -> Any:
+def _contributions(
+    inputs: Tensor, taps: Tensor, groups: int, transposed: bool
+) -> Tensor:
     """What each step contributes: `(batch, *steps, taps * filters)`.
 
     `taps` has the shape `(taps, filters // groups, channels)`.
@@ -118,30 +132,35 @@ def _contributions(inputs: Any, taps: Any, groups: int, turned: bool) -> Any:
     *positions, _ = ops.shape(inputs)
     if groups == 1:
         width = count * group_filters
-        if turned:
+        if transposed:
             # In this order: XLA takes a transposition beside the product, or
             # beside its gradient, into the product.
             columns = ops.transpose(taps, (2, 0, 1))
-            return matmul(inputs, ops.reshape(columns, (channels, width)))
+            return backend.matmul(
+                inputs, ops.reshape(columns, (channels, width))
+            )
         columns = ops.reshape(taps, (width, channels))
-        return matmul(inputs, ops.transpose(columns))
-    by_group = ops.reshape(inputs, (*positions, groups, channels // groups))
+        return backend.matmul(inputs, ops.transpose(columns))
+    rows, letters = tuple(positions), "n" + STEPS[: len(positions) - 1]
+    if len(positions) > 3:
+        # LiteRT has no products of more than 5 axes (2.3.0).
+        rows, letters = (-1,), "n"
     taps = ops.reshape(taps, (count, group_filters, groups, channels // groups))
-    steps = STEPS[: len(positions) - 1]
     if group_filters == 1 and groups == channels:
         # Depthwise: no sums over channels, so no matrix product. In half
         # precision its gradient would add up all positions in that.
+        inputs = ops.reshape(inputs, (*rows, 1, channels))
         taps = ops.reshape(taps, (count, channels))
-        if keras.backend.standardize_dtype(inputs.dtype) in HALF:
+        if dtype_of(inputs) in HALF:
             inputs = ops.cast(inputs, "float32")
             taps = ops.cast(taps, "float32")
-        products = ops.expand_dims(inputs, -2) * taps
-        return ops.reshape(products, (*positions, count * channels))
-    products = ops.einsum(f"n{steps}gc,tfgc->n{steps}tgf", by_group, taps)
+        return ops.reshape(inputs * taps, (*positions, count * channels))
+    by_group = ops.reshape(inputs, (*rows, groups, channels // groups))
+    products = ops.einsum(f"{letters}gc,tfgc->{letters}tgf", by_group, taps)
     return ops.reshape(products, (*positions, count * groups * group_filters))
 
 
-def _split(tensor: Any, widths: list[int]) -> list[Any]:
+def _split(tensor: Tensor, widths: list[int]) -> list[Tensor]:
     """Cut the last axis. Its gradient is one concatenation."""
     if len(widths) == 1:
         return [tensor]
@@ -150,15 +169,18 @@ def _split(tensor: Any, widths: list[int]) -> list[Any]:
 
 
 def _fill_stride(
-    piece: Any, span: tuple[tuple[int, int], ...], strides: Sizes, filters: int
-) -> Any:
+    piece: Tensor,
+    span: tuple[tuple[int, int], ...],
+    strides: Sizes,
+    filters: int,
+) -> Tensor:
     """Widen the channels of a last, narrower chunk to a whole stride."""
     taps = [b - a for a, b in span]
     if tuple(taps) == strides:
         return piece
     *positions, last = ops.shape(piece)[:-1]
-    # One axis after another, and the outer ones beside the last steps: LiteRT
-    # pads no more than 5 axes.
+    # One axis after another, with the outer ones in the axis of the last
+    # steps: LiteRT pads no more than 5 axes.
     for axis in reversed(range(len(strides))):
         outer = math.prod(taps[:axis])
         step = math.prod(strides[axis + 1 :]) * filters
@@ -166,11 +188,19 @@ def _fill_stride(
         if missing == 0:
             continue
         if outer > 1:
-            piece = ops.reshape(piece, (*positions, times(last, outer), width))
-        piece = pad(piece, [*[(0, 0)] * (len(positions) + 1), (0, missing)])
+            piece = ops.reshape(
+                piece, (*positions, backend.reshape_size(last, outer), width)
+            )
+        piece = backend.pad(
+            piece, [*[(0, 0)] * (len(positions) + 1), (0, missing)]
+        )
         if outer > 1:
             piece = ops.reshape(
                 piece,
-                (*positions, times(last, 1), outer * (width + missing)),
+                (
+                    *positions,
+                    backend.reshape_size(last, 1),
+                    outer * (width + missing),
+                ),
             )
     return piece

@@ -2,16 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
-import keras
 from keras import ops
 
 from keras_convt.geometry import effective_kernel
-from keras_convt.ops.primitives import pad
-
-Sizes: TypeAlias = tuple[int, ...]
-Crops: TypeAlias = tuple[tuple[int, int], ...]
+from keras_convt.ops.backend import backend
+from keras_convt.ops.types import Crops, Size, Sizes, Tensor
 
 # Letters of the axes of steps, for einsum.
 STEPS = "xyz"
@@ -37,7 +33,7 @@ def past_last_tap(
     )
 
 
-def dilate(kernel: Any, dilation_rate: Sizes) -> Any:
+def dilate(kernel: Tensor, dilation_rate: Sizes) -> Tensor:
     """Spread a kernel over its effective kernel, with zeros between taps."""
     for axis, rate in enumerate(dilation_rate):
         if rate == 1 or kernel.shape[axis] == 1:
@@ -46,7 +42,7 @@ def dilate(kernel: Any, dilation_rate: Sizes) -> Any:
         kernel = ops.expand_dims(kernel, axis + 1)
         zeros = [(0, 0)] * (len(shape) + 1)
         zeros[axis + 1] = (0, rate - 1)
-        kernel = pad(kernel, zeros)
+        kernel = backend.pad(kernel, zeros)
         kernel = ops.reshape(
             kernel, (*shape[:axis], shape[axis] * rate, *shape[axis + 1 :])
         )
@@ -56,8 +52,8 @@ def dilate(kernel: Any, dilation_rate: Sizes) -> Any:
 
 
 def depth_to_space(
-    inputs: Any, positions: Sequence[Any], strides: Sizes, filters: int
-) -> Any:
+    inputs: Tensor, positions: Sequence[Size], strides: Sizes, filters: int
+) -> Tensor:
     """Turn channels `(*strides, filters)` of each step into `strides` steps.
 
     `(*positions, prod(strides) * filters)`, with the batch and the steps as
@@ -74,15 +70,7 @@ def depth_to_space(
             order = list(range(rank + 3))
             order.insert(axis + 1, order.pop(rank + 1))
             inputs = ops.transpose(inputs, order)
-        sizes[axis] = times(sizes[axis], stride)
+        sizes[axis] = backend.reshape_size(sizes[axis], stride)
         inputs = ops.reshape(inputs, (*sizes, inner))
         sizes[axis] = ops.shape(inputs)[axis]
     return inputs
-
-
-def times(size: Any, factor: int) -> Any:
-    """A size of a reshape: `size * factor`, or -1, which is the same."""
-    if keras.backend.backend() == "jax" and not isinstance(size, int):
-        # jax2onnx takes the sizes of the input and -1, but no products.
-        return -1
-    return size * factor

@@ -104,7 +104,7 @@ def stage_of(
         if kind in STAGES:
             _check_not_overridden(node, kind)
             step_by_step.check_activation(node, signal)
-            return STAGES[kind](node, signal)  # type: ignore[no-any-return]
+            return STAGES[kind](node, signal)
         if kind.__name__ in WHOLE and kind is getattr(
             layers, kind.__name__, None
         ):

@@ -202,11 +202,13 @@ class TransposedOperation(Transposed):
 def _axis_of(layer: Any) -> Axis:
     if hasattr(layer, "_axes"):
         (axis,) = layer._axes
-        return axis  # type: ignore[no-any-return]
+        return axis
     # Keras's arguments mean the same as ours.
     output_padding = layer.output_padding
     return Axis(
-        *(layer.kernel_size + layer.strides + layer.dilation_rate),
+        layer.kernel_size[0],
+        layer.strides[0],
+        layer.dilation_rate[0],
         layer.padding,
         output_padding[0]
         if isinstance(output_padding, (tuple, list))

@@ -1,4 +1,4 @@
-"""Initializers for the kernels of transposed convolutions."""
+"""Phases that start equal, against checkerboards."""
 
 import math
 from typing import Any
@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_convt import arguments
+from keras_convt.initializers.strides import checked, refuse_others
 
 
 @keras.saving.register_keras_serializable(package="keras_convt")
@@ -23,7 +24,7 @@ class ICNR(keras.initializers.Initializer):
     Args:
         initializer: Initializer that one value for each stride of taps is
             drawn with. `None` is `"glorot_uniform"`.
-        strides: int for every axis, or a sequence of one int an axis: those
+        strides: int for every axis, or a sequence of one int per axis: those
             of the layer.
 
     Returns:
@@ -56,9 +57,7 @@ class ICNR(keras.initializers.Initializer):
             "glorot_uniform" if initializer is None else initializer,
             "initializer",
         )
-        rank = len(strides) if arguments.is_sequence(strides) else 1
-        checked = arguments.sizes(strides, rank, "strides")
-        self.strides = checked if arguments.is_sequence(strides) else checked[0]
+        self.strides = checked(strides)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         *kernel_size, filters, channels = shape
@@ -70,6 +69,16 @@ class ICNR(keras.initializers.Initializer):
         for axis, stride in enumerate(strides):
             kernel = ops.repeat(kernel, stride, axis=axis)
         return kernel[tuple(slice(k) for k in kernel_size)]
+
+    def __repr__(self) -> str:
+        drawn = getattr(
+            self.initializer, "__name__", type(self.initializer).__name__
+        )
+        return f"ICNR(initializer={drawn}, strides={self.strides})"
+
+    def check_strides(self, strides: tuple[int, ...]) -> None:
+        """Refuse a layer with other strides. A layer calls it when built."""
+        refuse_others(self, self.strides, strides)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,187 @@
+"""JAX: its functions, and what is fast on it.
+
+The figures in the comments are ratios of the built-in layer's time to ours,
+forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
+them.
+"""
+
+import math
+from collections.abc import Sequence
+
+from keras import ops
+
+from keras_convt.ops.backend.generic import Backend, positions_of
+from keras_convt.ops.problem import Choice, Context, Problem
+from keras_convt.ops.types import Crops, Size, Tensor
+
+# Taps that would each be a term to compile.
+MANY_TAPS = 128
+
+# Terms, and groups, from which a loop over them makes graphs too large.
+MANY_TERMS = 64
+MANY_GROUPS = 32
+
+# Contributions from which an image repays the zeros of sub-pixel.
+MANY_CONTRIBUTIONS = 4_000_000
+
+
+class JAX(Backend):
+    """JAX, whose XLA compiles every function, also those called eagerly."""
+
+    measured_devices = ("cpu",)
+
+    def context(self, inputs: Tensor) -> Context:
+        import jax
+
+        if _is_open(inputs):
+            # Only exporters leave sizes open.
+            return Context("export", jax.default_backend())
+        if isinstance(inputs, jax.core.Tracer):
+            # Where it will run is not written on it.
+            default = getattr(jax.config, "jax_default_device", None)
+            if default is None:
+                return Context("xla", jax.default_backend())
+            return Context("xla", getattr(default, "platform", str(default)))
+        if isinstance(inputs, jax.Array):
+            (platform,) = {device.platform for device in inputs.devices()}
+            return Context("eager", platform)
+        return Context("eager", jax.default_backend())
+
+    def cut(self, outputs: Tensor, crops: Crops) -> Tensor:
+        import jax
+
+        if not _is_open(outputs):
+            return super().cut(outputs, crops)
+        # Indexing becomes a gather where sizes are open, which jax2onnx
+        # cannot always convert (0.17).
+        for axis, (left, right) in enumerate(crops, start=1):
+            if left > 0 or right > 0:
+                outputs = jax.lax.slice_in_dim(
+                    outputs, left, outputs.shape[axis] - right, axis=axis
+                )
+        return outputs
+
+    def window(
+        self, outputs: Tensor, lefts: Sequence[Size], lengths: Sequence[Size]
+    ) -> Tensor:
+        import jax
+        import jax.numpy as jnp
+
+        # A slice is compared with what it is cut out of, and two open sizes
+        # cannot be compared. Beside zeros of its own length, it fits. (A
+        # gather would too, but jax2onnx 0.17 cannot always convert it.)
+        for axis, (left, length) in enumerate(
+            zip(lefts, lengths, strict=True), start=1
+        ):
+            zeros = jnp.zeros(
+                (*outputs.shape[:axis], length, *outputs.shape[axis + 1 :]),
+                outputs.dtype,
+            )
+            # Not `jnp.concatenate`, in which jax2onnx loses open sizes.
+            outputs = jax.lax.concatenate([outputs, zeros], axis)
+            outputs = jax.lax.dynamic_slice_in_dim(
+                outputs, jnp.asarray(left, "int32"), length, axis
+            )
+        return outputs
+
+    def multiply_taps(self, inputs: Tensor, taps: Tensor) -> list[Tensor]:
+        # XLA differentiates a product with the taps of all phases into sums
+        # that are up to 30 times slower than those of one phase each.
+        return [
+            inputs * self._spread(taps[n], inputs) for n in range(taps.shape[0])
+        ]
+
+    def _spread(self, tap: Tensor, inputs: Tensor) -> Tensor:
+        """A tap of shape `(filters,)` at each position of `inputs`.
+
+        By a product with ones, whose gradient is a product too, and not the
+        sum that XLA is slow at. Forward, XLA makes no product of it.
+        """
+        positions = positions_of(inputs)
+        if positions is None:
+            return tap
+        ones = ops.ones((positions, 1), dtype=tap.dtype)
+        return ops.reshape(self.matmul(ones, tap[None]), inputs.shape)
+
+    def reshape_size(self, size: Size, factor: int) -> Size:
+        # jax2onnx takes the sizes of the input and -1, but no products, as of
+        # 0.17: see "jax2onnx loses sizes" in docs/upstream.md.
+        return size * factor if isinstance(size, int) else -1
+
+    def ranked(self, problem: Problem) -> list[Choice]:
+        if problem.context.engine == "export":
+            return _exported(problem)
+        if problem.depthwise:
+            return _depthwise(problem)
+        if problem.groups > 1:
+            # 8x256x64 -> 64 k4 s2 in 4 groups, against all groups in one
+            # product: 4.2 / 3.0 times as fast.
+            if problem.groups < MANY_GROUPS:
+                return [Choice("by_group", "few groups")]
+            return [Choice("overlap_add", "many groups")]
+        if problem.unit_strides:
+            return _stride_one(problem)
+        contributions = (problem.positions or 0) * problem.columns
+        # XLA differentiates its input-dilated convolution into one that is 10
+        # to 40 times slower than the two matrix products this becomes
+        # (https://github.com/jax-ml/jax/issues/31662, JAX 0.10.2), and fuses
+        # the sums: 1.8 / 14.
+        choices = [Choice("overlap_add", "its gradients are matrix products")]
+        if (
+            problem.rank > 1
+            and problem.two_whole_chunks
+            and contributions >= MANY_CONTRIBUTIONS
+        ):
+            # 4x32x32x64 -> 64 k4 s2: 1.5 / 15, against overlap-add's 1.5 / 7.
+            choices.insert(0, Choice("sub_pixel", "a large image, k = 2 s"))
+        return choices
+
+
+def _is_open(tensor: Tensor) -> bool:
+    """Whether sizes of a tensor are left open by an exporter."""
+    return not all(isinstance(size, int) for size in tensor.shape)
+
+
+def _exported(problem: Problem) -> list[Choice]:
+    """What other runtimes are good at."""
+    if problem.unit_strides:
+        if problem.dilated and problem.rank == 3:
+            # jax2onnx converts no dilated convolution of volumes (0.17).
+            return [Choice("overlap_add", "exported, a dilated volume")]
+        return [Choice("convolution", "exported, stride 1")]
+    if problem.depthwise:
+        return _depthwise(problem)
+    if problem.groups > 1:
+        if problem.groups < MANY_GROUPS:
+            return [Choice("by_group", "exported, few groups")]
+        return [Choice("overlap_add", "exported, many groups")]
+    if problem.kernel_size == problem.strides:
+        return [Choice("overlap_add", "exported, taps that do not overlap")]
+    return [Choice("native", "exported")]
+
+
+def _stride_one(problem: Problem) -> list[Choice]:
+    if problem.dilated:
+        # The others multiply by the zeros of a dilated kernel.
+        return [Choice("convolution", "stride 1, dilated")]
+    if problem.taps <= MANY_TAPS:
+        if problem.rank == 3:
+            # 2x8x8x8x64 -> 64 k3: 4.0 / 14, against a convolution's 1.6 / 5.
+            return [Choice("overlap_add", "stride 1, a volume")]
+        if problem.columns <= 6 * problem.channels:
+            # 4x32x32x64 -> 3 k3: 2.5 / 4.5, against a convolution's 2.1 /
+            # 1.4; 8x128x128 -> 128 k5 1.1 / 20, against 1.0 / 19.
+            return [Choice("overlap_add", "stride 1, a narrow product")]
+    return [Choice("convolution", "stride 1")]
+
+
+def _depthwise(problem: Problem) -> list[Choice]:
+    """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
+    # One product for each phase of each shift.
+    if problem.shifts * math.prod(problem.strides) < MANY_TERMS:
+        # 25 / 45 times as fast as a loop, against overlap-add's 34 / 0.7.
+        return [Choice("shift_multiply_add", "depthwise, few shifts")]
+    if problem.unit_strides and problem.dilated:
+        # Overlap-add multiplies by the zeros of a dilated kernel.
+        return [Choice("convolution", "depthwise, stride 1, dilated")]
+    return [Choice("overlap_add", "depthwise, many shifts")]

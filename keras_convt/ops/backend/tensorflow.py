@@ -1,0 +1,287 @@
+"""TensorFlow: its functions, and what is fast on it.
+
+The figures in the comments are ratios of the built-in layer's time to ours,
+forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
+them.
+"""
+
+import functools
+from typing import Any
+
+from keras import ops
+
+from keras_convt.ops.backend import tensorflow_xla
+from keras_convt.ops.backend.generic import Backend, dtype_of, positions_of
+from keras_convt.ops.problem import Choice, Context, Problem
+from keras_convt.ops.types import HALF, Crops, Sizes, Tensor
+
+# Multiplications under which a call costs more than its arithmetic.
+SMALL_WORK = 4_000_000
+
+# Taps from which a kernel is large: TensorFlow's kernels are written for
+# small ones.
+LARGE_KERNEL = 256
+
+# Groups from which a loop over them makes graphs too large.
+MANY_GROUPS = 32
+
+# Passes over the outputs that cost as much as what they save.
+MANY_SHIFTS = 8
+
+
+class TensorFlow(Backend):
+    """TensorFlow, eagerly, in graphs, and within `jit_compile=True`."""
+
+    measured_devices = ("cpu",)
+
+    def context(self, inputs: Tensor) -> Context:
+        import tensorflow as tf
+
+        if tf.executing_eagerly():
+            engine = "eager"
+        else:
+            engine = "xla" if _within_xla() else "graph"
+        return Context(engine, _device_of(inputs))
+
+    def cut(self, outputs: Tensor, crops: Crops) -> Tensor:
+        if _within_xla():
+            # There the gradient of a slice is slower than that of indexing,
+            # and has no gradient of its own.
+            return super().cut(outputs, crops)
+        # The gradient of TensorFlow's indexing is up to twice as slow.
+        batch, *steps, channels = ops.shape(outputs)
+        kept = [
+            n - left - right
+            for n, (left, right) in zip(steps, crops, strict=True)
+        ]
+        starts = [left for left, _ in crops]
+        return ops.slice(outputs, (0, *starts, 0), (batch, *kept, channels))
+
+    def convolution(
+        self,
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        dilation_rate: Sizes,
+        groups: int,
+        padding: Sizes,
+    ) -> Tensor:
+        dtype = dtype_of(inputs)
+        if _half_on_cpu(inputs):
+            inputs, kernel, bias = _in_float32(inputs, kernel, bias)
+        outputs = super().convolution(
+            inputs, kernel, bias, dilation_rate, groups, padding
+        )
+        return ops.cast(outputs, dtype)
+
+    def conv_transpose(
+        self,
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        strides: Sizes,
+        dilation_rate: Sizes,
+        groups: int,
+        crops: Crops,
+    ) -> Tensor:
+        import tensorflow as tf
+
+        if _half_on_cpu(inputs):
+            outputs = self.conv_transpose(
+                *_in_float32(inputs, kernel, bias),
+                strides,
+                dilation_rate,
+                groups,
+                crops,
+            )
+            return ops.cast(outputs, dtype_of(inputs))
+        kernel_size = tuple(kernel.shape[:-2])
+        shape = ops.shape(inputs)
+        # What TensorFlow calls SAME is a window that its kernels compute
+        # without the rest. It is asked for where that is the window wanted.
+        same = crops == _tensorflow_same(kernel_size, strides)
+        if len(strides) == 3 and not _within_xla():
+            # LiteRT's window of volumes is another one (2.3.0).
+            same = False
+        steps = [
+            n * s if same else (n - 1) * s + k
+            for n, s, k in zip(shape[1:-1], strides, kernel_size, strict=True)
+        ]
+        padding = "SAME" if same else "VALID"
+
+        def transposed(inputs: Tensor, kernel: Tensor) -> Tensor:
+            return tf.nn.conv_transpose(
+                inputs,
+                kernel,
+                output_shape=(shape[0], *steps, kernel.shape[-2]),
+                strides=strides,
+                padding=padding,
+            )
+
+        if (
+            max(strides) == 1
+            and positions_of(inputs) is not None
+            and not tf.executing_eagerly()
+            and _within_xla()
+        ):
+            transposed = _with_convolved_gradients(transposed, padding, crops)
+        outputs = transposed(inputs, kernel)
+        if not same:
+            outputs = self.crop(outputs, crops)
+        # Not `+`, which tf2onnx does not take into its ConvTranspose (1.17).
+        return outputs if bias is None else tf.nn.bias_add(outputs, bias)
+
+    def ranked(self, problem: Problem) -> list[Choice]:
+        xla = problem.context.engine == "xla"
+        if problem.depthwise:
+            return _depthwise(problem, xla)
+        if problem.groups > 1:
+            # 8x256x64 -> 64 k4 s2 in 4 groups, against all groups in one
+            # product: 1.3 / 1.4 times as fast.
+            if problem.groups < MANY_GROUPS:
+                return [Choice("by_group", "few groups")]
+            return [Choice("overlap_add", "many groups")]
+        return tensorflow_xla.ranked(problem) if xla else _graph(problem)
+
+
+def _graph(problem: Problem) -> list[Choice]:
+    """One group, eagerly or in a graph that XLA does not compile."""
+    if problem.unit_strides and problem.dilated:
+        # It has no dilated transposed convolution on a CPU, and neither it
+        # nor LiteRT has a dilated convolution of volumes.
+        if problem.rank == 3:
+            return [Choice("overlap_add", "stride 1, a dilated volume")]
+        return [Choice("convolution", "stride 1, dilated")]
+    if (
+        problem.positions is not None
+        and problem.positions * problem.weights < SMALL_WORK
+    ):
+        # 4x10x128 -> 32 k3 s2: 1.4 / 1.6.
+        return [Choice("overlap_add", "little work")]
+    if problem.kernel_size == problem.strides and problem.rank == 1:
+        # A matrix product and a reshape. k2 s2 1.08 / 1.05; of images, whose
+        # pixels are then moved, 0.9 / 1.1.
+        return [Choice("overlap_add", "taps that do not overlap")]
+    if problem.taps >= LARGE_KERNEL and problem.filters > 1:
+        # WaveGlow 2.0 / 1.5; with one filter (iSTFT) there is no gain.
+        return [Choice("overlap_add", "a large kernel")]
+    # TensorFlow's own kernels are good at small kernels, and the same as the
+    # built-in layer's: 1.0 / 1.0.
+    return [Choice("native", "the backend's own, good at small kernels")]
+
+
+def _depthwise(problem: Problem, xla: bool) -> list[Choice]:
+    """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
+    if not xla:
+        # 60 / 50 times a loop over groups; shift-multiply-add 60 / 25. Neither
+        # is a convolution with groups, which TensorFlow has on a CPU by XLA
+        # alone, in a call that other runtimes do not know.
+        return [Choice("overlap_add_by_chunk", "depthwise")]
+    if problem.shifts <= MANY_SHIFTS:
+        return [Choice("shift_multiply_add", "depthwise, few shifts")]
+    if problem.unit_strides and problem.dilated:
+        return [Choice("convolution", "depthwise, stride 1, dilated")]
+    return [Choice("overlap_add", "depthwise, many shifts")]
+
+
+def _with_convolved_gradients(
+    transposed: Any, padding: str, crops: Crops
+) -> Any:
+    """TensorFlow's transposed convolution of stride 1, its gradients plain.
+
+    XLA computes them as it would compute those of TensorFlow's own. But
+    TensorFlow maps its own gradient of the kernel by a loop, and XLA has no
+    second derivative of that loop (TensorFlow 2.21): see "A mapped gradient
+    of a kernel" in docs/upstream.md.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def function(inputs: Tensor, kernel: Tensor) -> Any:
+        def gradient(outputs: Tensor) -> tuple[Tensor, Tensor]:
+            to_inputs = ops.conv(
+                outputs, kernel, 1, padding.lower(), "channels_last"
+            )
+            if padding == "SAME":
+                outputs = tf.pad(outputs, [(0, 0), *crops, (0, 0)])
+            # The batch is summed over, as channels are: each filter's
+            # outputs are a signal, and the inputs its kernel.
+            to_kernel = ops.conv(
+                ops.swapaxes(outputs, 0, -1),
+                ops.moveaxis(inputs, 0, -2),
+                1,
+                "valid",
+                "channels_last",
+            )
+            return to_inputs, ops.moveaxis(to_kernel, 0, -2)
+
+        return transposed(inputs, kernel), gradient
+
+    return function
+
+
+def _tensorflow_same(kernel_size: Sizes, strides: Sizes) -> Crops | None:
+    """The crops of SAME, for outputs of steps * strides.
+
+    As TensorFlow documents it for the convolution that this transposes:
+    max(k - s, 0) samples of padding, the odd one at the end.
+    """
+    total = [k - s for k, s in zip(kernel_size, strides, strict=True)]
+    if min(total) < 0:
+        # Zeros past the last tap, which are left to `crop`.
+        return None
+    return tuple((n // 2, n - n // 2) for n in total)
+
+
+def _within_xla() -> bool:
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None:
+        # Set by tf.function(jit_compile=True) while it traces. TensorFlow has
+        # no public name for it; without it, only the speed changes.
+        context = getattr(graph, "_get_control_flow_context", lambda: None)()
+        while context is not None:
+            if context.IsXLAContext():
+                return True
+            context = context.outer_context
+        graph = getattr(graph, "outer_graph", None)
+    return False
+
+
+def _half_on_cpu(inputs: Tensor) -> bool:
+    """Whether a convolution of a tensor has to be computed in float32.
+
+    On processors with AMX some of oneDNN's convolutions of bfloat16, and of
+    their gradients, are wrong (TensorFlow 2.21): see "bfloat16" in
+    docs/upstream.md. Without AMX, and in float16, float32 is faster.
+    """
+    return dtype_of(inputs) in HALF and _device_of(inputs) == "cpu"
+
+
+def _in_float32(
+    inputs: Tensor, kernel: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    bias = None if bias is None else ops.cast(bias, "float32")
+    return ops.cast(inputs, "float32"), ops.cast(kernel, "float32"), bias
+
+
+def _device_of(inputs: Tensor) -> str:
+    """The kind of device that has `inputs`, or where a graph will run."""
+    name = str(getattr(inputs, "device", None) or "")
+    if not name:
+        return _default_device()
+    # Such as "/job:localhost/replica:0/task:0/device:CPU:0".
+    return name.rsplit("device:", 1)[-1].split(":")[0].lower()
+
+
+@functools.cache
+def _default_device() -> str:
+    import tensorflow as tf
+
+    for kind in ("TPU", "GPU"):
+        if tf.config.list_logical_devices(kind):
+            return kind.lower()
+    return "cpu"

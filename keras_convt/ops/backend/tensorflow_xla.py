@@ -1,0 +1,100 @@
+"""What is fast in TensorFlow within `jit_compile=True`, of one group.
+
+The figures in the comments are ratios of the built-in layer's time to ours,
+forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
+them.
+"""
+
+from keras_convt.ops.problem import Choice, Problem
+
+# Contributions of all input steps to all taps that caches do not hold.
+LARGE_CONTRIBUTIONS = 1_000_000
+
+# Taps times filters, for each channel: from where a product with as many
+# columns is wide, and from where it had better have more channels.
+WIDE = 3
+MANY_COLUMNS = 12
+
+# Taps that would each be a term to compile.
+MANY_TAPS = 128
+
+# Multiplications under which TensorFlow's own convolution costs more.
+MODERATE_WORK = 13_000_000
+
+
+def ranked(problem: Problem) -> list[Choice]:
+    """The formulations to use, the fastest first."""
+    if problem.unit_strides:
+        return _stride_one(problem)
+    choices = _strided(problem)
+    contributions = (problem.positions or 0) * problem.columns
+    many_columns = (
+        problem.rank > 1 or problem.columns >= MANY_COLUMNS * problem.channels
+    )
+    if (
+        problem.two_whole_chunks
+        and many_columns
+        and contributions >= LARGE_CONTRIBUTIONS
+    ):
+        # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.3, against overlap-add's 1.0 / 0.6;
+        # 4x512x32 -> 128 k16 s8 2.6 / 2.4, against 2.3 / 0.8, or 1.4 with
+        # the kernel transposed.
+        choices.insert(0, Choice("sub_pixel", "many columns, k = 2 s"))
+    return choices
+
+
+def _strided(problem: Problem) -> list[Choice]:
+    columns, channels = problem.columns, problem.channels
+    positions = problem.positions
+    if problem.rank > 1 and problem.kernel_size != problem.strides:
+        # 8x16x16x128 -> 64 k3 s2: 1 / 1, against 0.9 / 0.85. With few
+        # positions, 1x8x8x256 -> 128 k3 s2, overlap-add's 1.4 / 1.7.
+        if positions is not None and columns * channels >= 2000 * positions:
+            return [Choice("overlap_add", "few positions")]
+        return [Choice("native", "the backend's own, for images")]
+    # Rows of such a length meet in the same lines of a cache.
+    rows_meet = columns % 128 == 0 and channels <= 128 and columns > channels
+    if (
+        positions is not None
+        and (columns >= WIDE * channels or rows_meet)
+        and columns * channels <= 1000 * positions
+    ):
+        # 1x512x32 -> 128 k8 s4: 1.3 / 1.0, against overlap-add's 1.3 / 0.5;
+        # 32x182x96 -> 64 k2 s2 1.8 / 1.1, against 1.8 / 0.8. With more
+        # weights for a position their copy takes as long.
+        return [Choice("overlap_add_transposed", "a wide product")]
+    return [Choice("overlap_add", "its gradients are matrix products")]
+
+
+def _stride_one(problem: Problem) -> list[Choice]:
+    columns, channels = problem.columns, problem.channels
+    positions = problem.positions
+    if problem.dilated:
+        # The others multiply by the zeros of a dilated kernel.
+        return [Choice("convolution", "stride 1, dilated")]
+    if problem.taps <= MANY_TAPS:
+        if problem.rank == 3:
+            # 2x8x8x8x64 -> 64 k3: 2.5 / 2.2, against a convolution's 1.1 /
+            # 0.8.
+            return [Choice("overlap_add", "stride 1, a volume")]
+        if columns <= (1 if problem.rank == 1 else WIDE) * channels:
+            # 4x32x32x64 -> 3 k3: 1.9 / 2.3, against a convolution's 1.0 / 0.6.
+            return [Choice("overlap_add", "stride 1, a narrow product")]
+        if (
+            problem.rank == 1
+            and positions is not None
+            and positions * columns * channels <= MODERATE_WORK
+        ):
+            # 16x256x32 -> 32 k3: 1.3 / 1.3; 2x207x24 -> 64 k5: 1.2 / 1.3,
+            # and without transposing the kernel 1.2 / 1.0.
+            if columns > WIDE * channels:
+                return [Choice("overlap_add_transposed", "little work, wide")]
+            return [Choice("overlap_add", "little work")]
+    if positions is not None and (
+        problem.rank > 1 or problem.filters < channels
+    ):
+        # 16x356x128 -> 64 k5: 1.0 / 1.0, against a convolution's 0.9 / 0.9,
+        # whose gradient of the kernel costs as much as channels are many.
+        return [Choice("native", "the backend's own, at stride 1")]
+    # 1x67x48 -> 256 k9: 1.1 / 1.2, against its own 1.0 / 1.0.
+    return [Choice("convolution", "stride 1")]

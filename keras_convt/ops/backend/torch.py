@@ -1,0 +1,533 @@
+"""PyTorch: its functions, and what is fast on it.
+
+The figures in the comments are ratios of the built-in layer's time to ours,
+forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
+them.
+
+What PyTorch computes with oneDNN, on a CPU, is treated apart from all else:
+its kernels are fast for other shapes, and some of its gradients read out of
+bounds. That was seen with PyTorch 2.13, and "oneDNN's gradients" in
+docs/upstream.md has the reproductions.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from keras import ops
+
+from keras_convt import geometry
+from keras_convt.ops.backend.generic import Backend
+from keras_convt.ops.problem import Choice, Context, Problem
+from keras_convt.ops.types import Crops, Size, Sizes, Tensor
+
+# Rows from which a matrix product is worth oneDNN's reordering of the factors,
+# and the most elements of the second factor that one row repays.
+MANY_ROWS = 64
+ELEMENTS_A_ROW = 2**16
+
+# Taps from which a kernel is large: oneDNN's kernels are written for small
+# ones.
+LARGE_KERNEL = 256
+
+# Weights whose reordering takes as long as a small call, and how many of them
+# one position does not repay.
+MANY_WEIGHTS = 250_000
+WEIGHTS_A_POSITION = 640
+
+# Channels up to which oneDNN may have them last at stride 1: it then adds one
+# product after another, with more than twice the error from 64 on.
+FEW_CHANNELS = 48
+
+# Passes over the outputs that cost as much as what they save.
+MANY_SHIFTS = 8
+
+
+class Torch(Backend):
+    """PyTorch, eagerly, compiled, and exported."""
+
+    measured_devices = ("cpu",)
+    transposes_groups = True
+    transposes_dilated = True
+
+    def context(self, inputs: Tensor) -> Context:
+        import torch
+
+        if torch.compiler.is_exporting() or _tracing():
+            engine = "export"
+        elif torch.compiler.is_compiling():
+            engine = "graph"
+        else:
+            engine = "eager"
+        device = inputs.device.type
+        return Context(
+            engine, {"cuda": "gpu", "meta": "cpu"}.get(device, device)
+        )
+
+    def refusal(self, name: str, problem: Problem) -> str | None:
+        if (
+            name == "shift_multiply_add"
+            and problem.context.engine == "export"
+            and problem.rank > 1
+            and problem.positions is None
+        ):
+            # With the channels first, the graph would hold for some sizes
+            # only (PyTorch 2.13).
+            return "cannot be exported for images whose size is left open"
+        return None
+
+    def is_exact(self, name: str, problem: Problem) -> bool:
+        if name != "native" or problem.groups > 1 or not problem.unit_strides:
+            return True
+        # Where it adds one product after another; `conv_transpose` copies
+        # inputs of many channels, so that it does not.
+        few = max(problem.channels, problem.filters) <= FEW_CHANNELS
+        return few or 4 * problem.filters <= problem.channels
+
+    def ranked(self, problem: Problem) -> list[Choice]:
+        if problem.depthwise and problem.context.engine != "export":
+            return _depthwise(problem)
+        if problem.groups == 1 and problem.unit_strides:
+            return _stride_one(problem)
+        # Of images neither is true: 16 x 16 taps are 256 as well, and native
+        # wins.
+        signal = problem.groups == 1 and problem.rank == 1
+        if signal and problem.taps >= LARGE_KERNEL:
+            # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 /
+            # 1.6 and 1.2 / 1.1.
+            return [Choice("overlap_add", "a large kernel")]
+        if (
+            signal
+            and problem.weights >= MANY_WEIGHTS
+            and problem.positions is not None
+            and problem.weights >= WEIGHTS_A_POSITION * problem.positions
+        ):
+            # PyTorch reorders the weights for each call, which few positions
+            # do not repay: 512 -> 256 k16 s8 at 50 steps 3.3 / 2.5, against
+            # 1.4 / 0.8; 256 -> 128 at 500 steps 1.6 / 1.5, against 1.6 / 1.2.
+            return [Choice("overlap_add", "few positions")]
+        # With the window in the same pass, and the bias in place: 1.6 / 1.4.
+        return [Choice("native", "the backend's own, with window and bias")]
+
+    def run(
+        self,
+        formulation: Callable[..., Tensor],
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        *sizes: Any,
+    ) -> Tensor:
+        import torch
+
+        device = inputs.device.type
+        if not torch.is_autocast_enabled(device):
+            return formulation(inputs, kernel, bias, *sizes)
+        # The dtype of the sum is that of PyTorch's own under autocast, which
+        # decides for each of its functions: what a formulation is made of
+        # would come in different dtypes.
+        dtype = torch.get_autocast_dtype(device)
+        if inputs.dtype != torch.float64:
+            inputs, kernel = inputs.to(dtype), kernel.to(dtype)
+        with torch.autocast(device, enabled=False):
+            outputs = formulation(inputs, kernel, None, *sizes)
+            return outputs if bias is None else outputs + bias
+
+    def matmul(self, first: Tensor, second: Tensor) -> Tensor:
+        import torch
+        from torch.nn import functional
+
+        *positions, channels = first.shape
+        rows, columns = math.prod(positions), second.shape[-1]
+        if (
+            first.dtype != torch.float32
+            or not _onednn(first)
+            or torch.compiler.is_exporting()
+            or _tracing()
+            or rows < MANY_ROWS
+            or channels * columns > rows * ELEMENTS_A_ROW
+        ):
+            return first @ second
+        # A convolution with one tap is computed by oneDNN, and a product by
+        # MKL, whose kernels for other processors than Intel's are half as
+        # fast (https://github.com/pytorch/pytorch/issues/38412, PyTorch
+        # 2.13): (400, 256) @ (256, 1280) 0.61 ms, against 1.4.
+        image = first.reshape(1, 1, rows, channels).permute(0, 3, 1, 2)
+        taps = second.t().reshape(columns, channels, 1, 1)
+        outputs = functional.conv2d(image, taps)
+        return outputs.permute(0, 2, 3, 1).reshape(*positions, columns)
+
+    def in_memory_format_of(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        if not (
+            _onednn(inputs)
+            and _signal_has_channels_first(inputs)
+            and outputs.is_contiguous()
+        ):
+            return outputs
+        # PyTorch's convolutions of signals want the channels first in memory,
+        # and each of them copies a signal that has them last. What comes from
+        # one of them most often goes to several.
+        return _channels_last(_channels_first(outputs).contiguous())
+
+    def pad(self, tensor: Tensor, zeros: Sequence[tuple[int, int]]) -> Tensor:
+        from torch.nn import functional
+
+        # `keras.ops.pad` takes 60 microseconds to begin, and this 3. PyTorch
+        # begins with the last axis.
+        return functional.pad(
+            tensor, [size for pair in reversed(zeros) for size in pair]
+        )
+
+    def cut(self, outputs: Tensor, crops: Crops) -> Tensor:
+        if not _tracing():
+            return super().cut(outputs, crops)
+        # Beside other layers, PyTorch's exporter by tracing makes the size
+        # that it saw out of an end that is counted from behind (2.13).
+        for axis, (left, right) in enumerate(crops, start=1):
+            if left > 0 or right > 0:
+                kept = outputs.shape[axis] - (left + right)
+                outputs = outputs.narrow(axis, left, kept)
+        return outputs
+
+    def window(
+        self, outputs: Tensor, lefts: Sequence[Size], lengths: Sequence[Size]
+    ) -> Tensor:
+        import torch
+
+        if not torch.compiler.is_exporting():
+            return super().window(outputs, lefts, lengths)
+        # A slice ends where the tensor ends, so its length depends on which
+        # is the shorter, and the program would hold for half of the sizes.
+        for axis, (left, length) in enumerate(
+            zip(lefts, lengths, strict=True), start=1
+        ):
+            places = torch.arange(length, device=outputs.device) + left
+            outputs = outputs.index_select(axis, places)
+        return outputs
+
+    def own_padding(
+        self, borders: Sequence[tuple[int, int]], reach: Sequence[int]
+    ) -> Sizes:
+        # Any number, if it is the same at both ends.
+        return tuple(max(min(border), 0) for border in borders)
+
+    def convolution(
+        self,
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        dilation_rate: Sizes,
+        groups: int,
+        padding: Sizes,
+    ) -> Tensor:
+        from torch.nn import functional
+
+        function = (functional.conv1d, functional.conv2d, functional.conv3d)[
+            inputs.ndim - 3
+        ]
+        if _half_on_cpu(inputs):
+            outputs = self.convolution(
+                *_in_float32(inputs, kernel, bias),
+                dilation_rate,
+                groups,
+                padding,
+            )
+            return outputs.to(inputs.dtype)
+        onednn = _onednn(inputs)
+        inputs = _channels_first(inputs)
+        if onednn:
+            # With the channels last in memory, oneDNN adds all products of a
+            # sum one after another, with up to five times the error.
+            inputs = _copied(inputs)
+        outputs = function(
+            inputs,
+            _filters_second(kernel),
+            bias,
+            padding=padding,
+            dilation=dilation_rate,
+            groups=groups,
+        )
+        return _channels_last(outputs)
+
+    def conv_transpose(
+        self,
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        strides: Sizes,
+        dilation_rate: Sizes,
+        groups: int,
+        crops: Crops,
+    ) -> Tensor:
+        import torch
+
+        if _half_on_cpu(inputs):
+            outputs = self.conv_transpose(
+                *_in_float32(inputs, kernel, bias),
+                strides,
+                dilation_rate,
+                groups,
+                crops,
+            )
+            return outputs.to(inputs.dtype)
+        exporting = torch.compiler.is_exporting() or _tracing()
+        onednn = _onednn(inputs) and not exporting
+        # Sizes may not be asked for where they are to be left open.
+        steps = None if exporting else tuple(inputs.shape[1:-1])
+        padding, output_padding, rest = geometry.padding_and_output_padding(
+            crops,
+            strides,
+            # onnxruntime wants an output padding below the stride (1.32).
+            (1,) * len(strides) if exporting else dilation_rate,
+            # litert-torch 0.10 refuses most paddings, and misplaces others:
+            # https://github.com/google-ai-edge/litert-torch/issues/316.
+            # oneDNN's gradients of volumes that it crops to less than their
+            # kernel are wrong, or end the process.
+            crop_later=torch.compiler.is_exporting()
+            or (
+                onednn
+                and steps is not None
+                and len(steps) == 3
+                and geometry.window_within_kernel(steps, strides, crops)
+            ),
+        )
+        # Zeros that the window still wants past the end get their bias later.
+        extended = any(right < 0 for _, right in rest)
+        within = None if extended else bias
+        arguments = {
+            "stride": strides,
+            "padding": padding,
+            "output_padding": output_padding,
+            "dilation": dilation_rate,
+        }
+        if onednn:
+            outputs = _onednn_conv_transpose(
+                inputs, kernel, groups, steps, arguments
+            )
+            if within is not None:
+                outputs = _with_bias(outputs, within)
+        else:
+            outputs = _function(inputs.ndim)(
+                _channels_first(inputs),
+                _filters_second(kernel),
+                within,
+                groups=groups,
+                **arguments,
+            )
+        outputs = self.crop(_channels_last(outputs), rest)
+        return outputs + bias if extended and bias is not None else outputs
+
+
+def _depthwise(problem: Problem) -> list[Choice]:
+    """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
+    if problem.dtype == "float32":
+        # 1.6 / 1.1 times as fast as torch.nn's layer, and up to ten times as
+        # fast as shift-multiply-add, 4x16x16x128 -> 128 k3 s2. In other
+        # dtypes it takes up to seven times as long as that.
+        return [Choice("native", "depthwise, float32")]
+    if problem.shifts <= MANY_SHIFTS:
+        return [Choice("shift_multiply_add", "depthwise, few shifts")]
+    return [Choice("native", "depthwise, many shifts")]
+
+
+def _stride_one(problem: Problem) -> list[Choice]:
+    # 4x68x16 -> 64 k7: 2.8 / 2.3, against its own 2.3 / 2.2.
+    choices = [Choice("convolution", "stride 1")]
+    narrow = 4 * problem.filters <= problem.channels
+    if problem.context.engine != "export" and (problem.rank < 3 or narrow):
+        # 2x64x64x32 -> 3 k7: 1.2 / 1.2, against a convolution's 1.1 / 0.6;
+        # 32x32x24 -> 8 k3 2.0 / 1.5, against 1.3 / 1.1.
+        choices.insert(0, Choice("native", "stride 1, few channels"))
+    return choices
+
+
+def _onednn(tensor: Tensor) -> bool:
+    """Whether oneDNN computes convolutions of a tensor."""
+    import torch
+
+    # PyTorch does not say what its type is.
+    mkldnn: Any = torch.backends.mkldnn
+    return tensor.device.type == "cpu" and bool(mkldnn.is_available())
+
+
+def _tracing() -> bool:
+    """Whether PyTorch's exporter by tracing is at work."""
+    import torch
+
+    jit: Any = torch.jit
+    return bool(jit.is_tracing())
+
+
+def _onednn_conv_transpose(
+    inputs: Tensor,
+    kernel: Tensor,
+    groups: int,
+    steps: Sizes,
+    arguments: dict[str, Sizes],
+) -> Tensor:
+    """oneDNN's transposed convolution, in the memory format it is fast in.
+
+    Args:
+        inputs: Tensor of shape `(batch, *steps, channels)`.
+        kernel: Tensor of shape `(*kernel_size, filters // groups, channels)`.
+        groups: Number of groups.
+        steps: The steps of the inputs.
+        arguments: Of PyTorch's function, one int for each axis.
+
+    Returns:
+        Tensor of shape `(batch, filters, *output_steps)`.
+    """
+    import torch
+
+    rank, channels = inputs.ndim - 2, kernel.shape[-1]
+    # oneDNN has kernels for groups of one channel and one filter, with the
+    # channels last and no dilation: 1x250x512 -> 512 k4 s2 1.6 times as fast
+    # as with the channels first.
+    depthwise = groups == channels > 1 and inputs.dtype == torch.float32
+    if depthwise and kernel.shape[-2] > 1:
+        inputs, kernel = _one_filter_each(inputs, kernel)
+        groups = kernel.shape[-1]
+    kernel = _filters_second(kernel)
+    # With two channels or filters a group it is 3 times slower so, with four
+    # 20 times faster.
+    width = min(kernel.shape[0] // groups, kernel.shape[1])
+    many = max(arguments["stride"]) == 1 and channels > FEW_CHANNELS * groups
+    as_image = (
+        rank == 1
+        and not many
+        and (
+            groups == 1
+            or width >= 4
+            or (depthwise and max(arguments["dilation"]) == 1)
+        )
+        and kernel.shape[-1] < LARGE_KERNEL
+        and not (groups == 1 and _signal_has_channels_first(inputs))
+    )
+    if as_image:
+        # Images have a memory format with the channels last, signals none: as
+        # an image one step high, a signal that has them last is not copied.
+        # One that has them first, as PyTorch's convolutions of signals leave
+        # it, would be copied here, and again by the next convolution: training
+        # an EnCodec-like decoder then took 1.17 times as long. With large
+        # kernels images are a fifth slower.
+        inputs = _channels_first(inputs.contiguous()).unsqueeze(2)
+        kernel = kernel.unsqueeze(2)
+        flat = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
+        arguments = {
+            name: (flat[name], *value) for name, value in arguments.items()
+        }
+    else:
+        inputs = _channels_first(inputs)
+        one_filter = groups == kernel.shape[1] == 1
+        one_step = 1 in steps
+        if many or rank == 3 or (one_filter and one_step):
+            # With the channels last, oneDNN's gradients of volumes, and of
+            # one filter at one step, read out of bounds. At stride 1 its error
+            # is that of one long sum.
+            inputs = _copied(inputs)
+    outputs = _function(inputs.ndim)(inputs, kernel, groups=groups, **arguments)
+    return outputs.squeeze(2) if as_image else outputs
+
+
+def _signal_has_channels_first(inputs: Tensor) -> bool:
+    """Whether the channels of channels_last signals are first in memory."""
+    import torch
+
+    if inputs.ndim != 3 or torch.compiler.is_exporting() or _tracing():
+        return False
+    _, steps, channels = inputs.shape
+    return steps > 1 and channels > 1 and inputs.stride(1) == 1
+
+
+def _function(axes: int) -> Any:
+    """PyTorch's transposed convolution of inputs with so many axes."""
+    from torch.nn import functional
+
+    return (
+        functional.conv_transpose1d,
+        functional.conv_transpose2d,
+        functional.conv_transpose3d,
+    )[axes - 3]
+
+
+def _with_bias(outputs: Tensor, bias: Tensor) -> Tensor:
+    """Add a bias to outputs of shape (batch, filters, *steps), in place.
+
+    In the same pass oneDNN needs up to three times as long where it has groups
+    or where the outputs are no multiple of the stride, and its gradient a
+    tenth longer; a sum in new memory takes twice as long where outputs are
+    large.
+    """
+    bias = bias.reshape(-1, *[1] * (outputs.ndim - 2))
+    try:
+        return outputs.add_(bias)
+    except RuntimeError:
+        # torch.func refuses to add, in place, a tensor that it differentiates
+        # or maps over to one that it does not. It does so before anything has
+        # changed.
+        return outputs + bias
+
+
+def _half_on_cpu(tensor: Tensor) -> bool:
+    """Whether a convolution of a tensor has to be computed in float32.
+
+    On processors with AMX some of oneDNN's convolutions of bfloat16, and many
+    of their gradients, are wrong (PyTorch 2.13): see "bfloat16" in
+    docs/upstream.md. In float32 it is as fast or faster without AMX: 128 ->
+    64 k16 s8 1.4 / 1.3 times, and in float16, whose gradients oneDNN does not
+    have, 1.3 / 60.
+    """
+    import torch
+
+    half = tensor.dtype in (torch.float16, torch.bfloat16)
+    return half and tensor.device.type == "cpu"
+
+
+def _in_float32(
+    inputs: Tensor, kernel: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    bias = None if bias is None else bias.float()
+    return inputs.float(), kernel.float(), bias
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """A copy whose elements are in the order of its axes."""
+    import torch
+
+    # Not `contiguous()`: of one step, or one channel, that is true in any
+    # order, and oneDNN then takes another one for granted.
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _one_filter_each(inputs: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Groups of one channel and several filters, as more groups of one each.
+
+    The channels are repeated, and the kernel becomes `(*sizes, 1, filters)`.
+    """
+    *sizes, multiplier, channels = kernel.shape
+    repeated = ops.repeat(inputs, multiplier, axis=-1)
+    # A filter's number is its group's, then its own in the group.
+    taps = kernel.transpose(-1, -2)
+    return repeated, taps.reshape(*sizes, 1, channels * multiplier)
+
+
+# Not `movedim`: PyTorch's exporter by tracing, which Keras uses for ONNX with
+# unknown sizes, mistakes negative axes, and gives a graph that cannot be
+# loaded, or crashes (PyTorch 2.13): see "`movedim`" in docs/upstream.md.
+def _channels_first(tensor: Tensor) -> Tensor:
+    """(batch, *steps, channels) to (batch, channels, *steps)."""
+    last = tensor.ndim - 1
+    return tensor.permute(0, last, *range(1, last))
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    """(batch, channels, *steps) to (batch, *steps, channels)."""
+    return tensor.permute(0, *range(2, tensor.ndim), 1)
+
+
+def _filters_second(kernel: Tensor) -> Tensor:
+    """(*sizes, filters, channels) to (channels, filters, *sizes)."""
+    last = kernel.ndim - 1
+    kernel = kernel.permute(last, last - 1, *range(last - 1))
+    # A copy: PyTorch's own kernels on a CPU, which it has for float64 and the
+    # smallest sizes, have no gradient for another order in memory.
+    return kernel.contiguous() if kernel.device.type == "cpu" else kernel

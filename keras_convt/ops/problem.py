@@ -1,0 +1,117 @@
+"""What is asked of the choice, and what it answers, as data."""
+
+import math
+from dataclasses import dataclass
+
+from keras_convt.geometry import effective_kernel
+from keras_convt.ops.types import Sizes
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a sum is computed.
+
+    Args:
+        engine: `"eager"`, `"graph"` (traced or compiled), `"xla"` (compiled
+            by XLA) or `"export"` (traced for another runtime).
+        device: `"cpu"`, `"gpu"`, `"tpu"`, or `"unknown"`.
+    """
+
+    engine: str = "eager"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One transposed convolution, without its tensors.
+
+    Args:
+        kernel_size, strides, dilation_rate: One int for each axis.
+        groups: Number of groups that channels and filters are divided into.
+        channels: Channels of the inputs.
+        filters: Channels of the outputs.
+        positions: Batch size times input steps, or None where one of them is
+            not known.
+        dtype: Of the inputs and the kernel.
+        context: Where the sum is computed.
+    """
+
+    kernel_size: Sizes
+    strides: Sizes
+    dilation_rate: Sizes
+    groups: int
+    channels: int
+    filters: int
+    positions: int | None = None
+    dtype: str = "float32"
+    context: Context = Context()
+
+    @property
+    def rank(self) -> int:
+        return len(self.kernel_size)
+
+    @property
+    def taps(self) -> int:
+        """Taps of the kernel, over all axes."""
+        return math.prod(self.kernel_size)
+
+    @property
+    def columns(self) -> int:
+        """What one input step contributes: taps times filters."""
+        return self.taps * self.filters
+
+    @property
+    def weights(self) -> int:
+        """Weights of the kernel."""
+        return self.columns * self.channels // self.groups
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel has a group of its own, and there are several.
+
+        A group may have several filters.
+        """
+        return self.groups == self.channels > 1
+
+    @property
+    def unit_strides(self) -> bool:
+        return max(self.strides) == 1
+
+    @property
+    def dilated(self) -> bool:
+        return max(self.dilation_rate) > 1
+
+    @property
+    def shifts(self) -> int:
+        """Chunks of one stride that have taps, and not only the zeros
+        between the taps of a dilated kernel."""
+        return math.prod(
+            min(k, math.ceil(effective_kernel(k, d) / s))
+            for k, s, d in zip(
+                self.kernel_size, self.strides, self.dilation_rate, strict=True
+            )
+        )
+
+    @property
+    def two_whole_chunks(self) -> bool:
+        """Whether the kernel is two strides long on every axis."""
+        return all(
+            k == 2 * s
+            for k, s in zip(self.kernel_size, self.strides, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A formulation, and why it was chosen.
+
+    Args:
+        name: The name of the formulation.
+        reason: Why, in a few words.
+        each: The formulation of each group, if groups are computed one after
+            another.
+    """
+
+    name: str
+    reason: str
+    each: str | None = None

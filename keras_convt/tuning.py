@@ -1,0 +1,334 @@
+"""Measuring, on the user's own machine, how each layer had best compute.
+
+No formulation is the fastest everywhere, and what is fast in a layer alone may
+be slow in a model, where the next layer wants its data in another order. So
+the whole model is timed, in the way it is run, with one layer changed at a
+time. What is found is written into the layers' `implementation`, which is
+saved with the model: nothing is measured when the model runs.
+"""
+
+import copy
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_convt import arguments
+from keras_convt.convert.nested import inside
+from keras_convt.layers.base import BaseTranspose
+from keras_convt.ops.formulations import FORMULATIONS
+
+RUNTIMES = ("onnxruntime",)
+
+# Rounds of each comparison: each round times both models.
+ROUNDS = 15
+
+# A comparison is as long as this, in seconds, if a round is short.
+SECONDS = 0.5
+
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class TunedLayer:
+    """What was found for one layer.
+
+    Attributes:
+        name: The layer's name.
+        before: Its implementation before.
+        after: Its implementation now.
+        gain: The time of the whole model before over that after the change
+            of this layer; 1.0 where nothing was changed.
+    """
+
+    name: str
+    before: str
+    after: str
+    gain: float
+
+
+class Tuning(tuple[TunedLayer, ...]):
+    """What `tune` found: one `TunedLayer` for each layer, as a table."""
+
+    def __repr__(self) -> str:
+        head = ("layer", "before", "after", "gain")
+        rows = [
+            (row.name, row.before, row.after, f"{row.gain:.2f}") for row in self
+        ]
+        widths = [
+            max(map(len, column)) for column in zip(head, *rows, strict=True)
+        ]
+        return "\n".join(
+            "  ".join(
+                cell.ljust(width)
+                for cell, width in zip(line, widths, strict=True)
+            ).rstrip()
+            for line in (head, *rows)
+        )
+
+
+def tune(
+    model: keras.Model,
+    inputs: Any,
+    training: bool = True,
+    runtime: str | None = None,
+    margin: float = 0.05,
+    verbose: Any = True,
+) -> Tuning:
+    """Measure how each transposed layer of a model had best compute.
+
+    Each layer gets each implementation that it supports, one after another,
+    and the whole model is timed with it and without it in turn: a training
+    step or a prediction, compiled as the model is compiled. Where the model
+    is faster by more than `margin`, twice, the layer's `implementation` is
+    set. The choice is part of the layer's config, so it is saved with the
+    model. It holds for this machine and these sizes.
+
+    Args:
+        model: A built `keras.Model` with layers of this package. A copy of it
+            is timed. Its weights, optimizer and state are not touched. A
+            compiled model is timed with its own `jit_compile` and
+            `run_eagerly`.
+        inputs: A batch of inputs of the sizes that matter, as `model` takes
+            it.
+        training: bool, whether a training step is timed (the gradients of all
+            weights, with a quadratic loss), or a prediction. Defaults to
+            `True`.
+        runtime: `"onnxruntime"` to time the prediction of the model exported
+            to ONNX in that runtime, or `None` for Keras itself. Defaults to
+            `None`.
+        margin: float, the least gain that is worth a change. Defaults to
+            `0.05`, which is above the noise of a quiet machine.
+        verbose: bool, whether a progress bar and the table are printed.
+            Defaults to `True`.
+
+    Returns:
+        A tuple of one `TunedLayer` (`name`, `before`, `after`, `gain`) for
+        each layer, which prints as a table.
+
+    Raises:
+        TypeError: If `model` is not a `keras.Model`.
+        ValueError: If `model` is not built or has no layer of this package,
+            or if another argument cannot be used. Nothing is changed then, nor
+            after an interrupt.
+
+    Example:
+
+    ```python
+    print(keras_convt.tune(model, batch))
+    model.save("tuned.keras")
+    ```
+    """
+    _check(model, runtime)
+    training = arguments.flag(training, "training") and runtime is None
+    margin = arguments.number(margin, "margin")
+    verbose = arguments.flag(verbose, "verbose")
+    found = transposed_layers(model)
+    if not found:
+        raise ValueError(
+            "`model` must have a transposed layer of keras_convt. Received: "
+            f"model={model.name!r}."
+        )
+    before = [layer.implementation for layer in found]
+    timed = _TimedModels(model, inputs, training, runtime, margin)
+    after, gains = timed.search(_Progress(verbose))
+    for layer, name in zip(found, after, strict=True):
+        layer.implementation = name
+    table = Tuning(
+        TunedLayer(layer.name, *row)
+        for layer, *row in zip(found, before, after, gains, strict=True)
+    )
+    if verbose:
+        print(table)
+    return table
+
+
+def transposed_layers(model: Any) -> list[Any]:
+    """The transposed layers in a model, each once, in a fixed order."""
+    return [
+        layer for layer in inside(model) if isinstance(layer, BaseTranspose)
+    ]
+
+
+class _TimedModels:
+    """Two copies of a model: the best one so far, and one to try out."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        inputs: Any,
+        training: bool,
+        runtime: str | None,
+        margin: float,
+    ) -> None:
+        self.inputs = keras.tree.map_structure(
+            keras.ops.convert_to_tensor, inputs
+        )
+        self.training, self.runtime = training, runtime
+        self.margin = margin
+        self.best, self.other = (self._copy(model) for _ in range(2))
+        self.best_call = self._call(self.best)
+
+    def search(self, progress: "_Progress") -> tuple[list[str], list[float]]:
+        """The names to use, and what each of the changes gained."""
+        names = [layer.implementation for layer in transposed_layers(self.best)]
+        gains = [1.0] * len(names)
+        trials = [
+            (number, name)
+            for number in range(len(names))
+            for name in _supported(transposed_layers(self.best)[number])
+        ]
+        for number, name in progress(trials):
+            if name == names[number]:
+                continue
+            gain = self._gain(number, name)
+            if gain is not None:
+                names[number] = name
+                gains[number] *= gain
+        return names, gains
+
+    def _gain(self, number: int, name: str) -> float | None:
+        """Try `name` in one layer, and keep it if it is faster."""
+        layer = transposed_layers(self.other)[number]
+        before = layer.implementation
+        layer.implementation = name
+        call = self._call(self.other)
+        # Twice, so that one lucky moment changes nothing.
+        ratios = compare(self.best_call, call)
+        if _is_gain(ratios, self.margin):
+            again = compare(self.best_call, call)
+            if _is_gain(again, self.margin):
+                self.best, self.other = self.other, self.best
+                self.best_call = call
+                transposed_layers(self.other)[number].implementation = name
+                return statistics.median([*ratios, *again])
+        layer.implementation = before
+        return None
+
+    def _copy(self, model: keras.Model) -> keras.Model:
+        made = copy.deepcopy(model)
+        outputs = made(self.inputs)
+        self.targets = keras.tree.map_structure(keras.ops.zeros_like, outputs)
+        made.compile(
+            # The weights stay what they are, so that no step differs from
+            # the one before.
+            optimizer=keras.optimizers.SGD(0.0),
+            loss=keras.tree.map_structure(lambda _: "mse", outputs),
+            run_eagerly=getattr(model, "run_eagerly", False),
+            jit_compile=getattr(model, "jit_compile", "auto"),
+        )
+        return made
+
+    def _call(self, model: keras.Model) -> Call:
+        """What is timed, compiled anew and run once."""
+        if self.runtime is not None:
+            call = _exported(model, self.inputs)
+        elif self.training:
+            model.make_train_function(force=True)
+
+            def call() -> Any:
+                return model.train_on_batch(self.inputs, self.targets)
+
+        else:
+            model.make_predict_function(force=True)
+
+            def call() -> Any:
+                return model.predict_on_batch(self.inputs)
+
+        call()
+        return call
+
+
+def compare(first: Call, second: Call) -> list[float]:
+    """The time of the first call over that of the second, in each round."""
+    ratios: list[float] = []
+    end = time.perf_counter() + SECONDS
+    while len(ratios) < ROUNDS or time.perf_counter() < end:
+        # Who is first changes, so that nobody always finds warm caches.
+        order = (first, second) if len(ratios) % 2 else (second, first)
+        times = {id(call): _seconds(call) for call in order}
+        ratios.append(times[id(first)] / times[id(second)])
+    return ratios
+
+
+def _seconds(call: Call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _is_gain(ratios: list[float], margin: float) -> bool:
+    lower, median, _ = statistics.quantiles(ratios, n=4)
+    return median > 1 + margin and lower > 1
+
+
+def _supported(layer: Any) -> Iterator[str]:
+    """The implementations that a layer takes, the automatic one first."""
+    before = layer.implementation
+    try:
+        for name in ("auto", *FORMULATIONS):
+            try:
+                layer.implementation = name
+            except ValueError:
+                continue
+            yield name
+    finally:
+        layer.implementation = before
+
+
+def _exported(model: keras.Model, inputs: Any) -> Call:
+    """A prediction of the model, exported to ONNX, in onnxruntime."""
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        model.export(path, format="onnx", verbose=False)
+        session = onnxruntime.InferenceSession(
+            str(path), providers=["CPUExecutionProvider"]
+        )
+    values = keras.tree.flatten(
+        keras.tree.map_structure(keras.ops.convert_to_numpy, inputs)
+    )
+    feed: dict[str, np.ndarray] = {
+        entry.name: value
+        for entry, value in zip(session.get_inputs(), values, strict=True)
+    }
+    return lambda: session.run(None, feed)
+
+
+class _Progress:
+    """Keras's progress bar around a list, or nothing."""
+
+    def __init__(self, visible: bool) -> None:
+        self.visible = visible
+
+    def __call__(self, items: list[Any]) -> Iterator[Any]:
+        bar = keras.utils.Progbar(len(items), unit_name="trial")
+        for number, item in enumerate(items, start=1):
+            yield item
+            if self.visible:
+                bar.update(number)
+
+
+def _check(model: Any, runtime: Any) -> None:
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"`model` must be a keras.Model. Received: model={model!r} of "
+            f"type {type(model).__name__}."
+        )
+    if not model.built:
+        raise ValueError(
+            "`model` must be built before it is tuned: call it, or give it a "
+            f"keras.Input. Received: model={model.name!r}."
+        )
+    if runtime is not None and runtime not in RUNTIMES:
+        raise ValueError(
+            f"`runtime` must be None or one of {RUNTIMES}. Received: "
+            f"runtime={runtime!r}."
+        )

@@ -1,0 +1,291 @@
+"""Whole decoders of public models, rebuilt, within 1e-5 of their peak.
+
+Small versions with random weights: the kernels, strides, crops, groups,
+normalizations and the way through the graph are those of the models.
+"""
+
+import decoders
+import image_decoders
+import numpy as np
+import pytest
+import torch
+import transformers
+from decoders import Snake, configuration
+from keras import layers
+from torch import nn
+from transformers.models.fastspeech2_conformer import (
+    modeling_fastspeech2_conformer as fastspeech2,
+)
+from transformers.models.sam import modeling_sam
+
+from keras_convt import load_torch_weights
+
+PEAK = 1e-5
+
+
+def randomized(model, scale=1.0):
+    """The model, with weights of a size that keeps that of a signal."""
+    torch.manual_seed(1234)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("alpha"):
+                parameter.uniform_(0.5, 2.0)
+            else:
+                parameter.normal_(std=scale * parameter[0].numel() ** -0.5)
+        for name, value in model.named_buffers():
+            if name.endswith("running_var"):
+                value.uniform_(0.5, 2.0)
+    return model.eval()
+
+
+def load(model, module):
+    """The weights of a module, by the names of the layers."""
+    for layer in model.layers:
+        if not layer.weights or isinstance(layer, layers.LSTM):
+            continue
+        part = module.get_submodule(layer.name.replace("-", "."))
+        if isinstance(layer, Snake):
+            layer.alpha.assign(part.alpha.detach().numpy().ravel())
+        else:
+            load_torch_weights(layer, part.weight, part.bias)
+    return model
+
+
+def load_lstms(model, module):
+    """PyTorch has all layers in one module, and two biases for each."""
+    for layer in model.layers:
+        if isinstance(layer, layers.LSTM):
+            path, number = layer.name.rsplit("-", 1)
+            lstm = module.get_submodule(path.replace("-", "."))
+            a, b, c, d = (
+                getattr(lstm, f"{name}_l{number}").detach().numpy()
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            layer.set_weights([a.T, b.T, c + d])
+
+
+def assert_equal(model, expected, x):
+    """Compare with the output of a module, which has channels first."""
+    # Compiled: eagerly, JAX compiles every operation alone.
+    y = model.predict(np.moveaxis(x.numpy(), 1, -1), verbose=0)
+    y = np.moveaxis(y, -1, 1)
+    expected = expected.numpy()
+    assert y.shape == expected.shape
+    peak = np.abs(expected).max()
+    assert peak > 1e-2
+    assert np.abs(y - expected).max() < PEAK * peak
+
+
+def encodec():
+    model = transformers.EncodecModel(
+        transformers.EncodecConfig(
+            # Its reflections are of the model's own code, not of a layer.
+            pad_mode="constant",
+            **decoders.SMALL["encodec"][1],
+        )
+    )
+    module = randomized(model.decoder)
+    rebuilt = load(decoders.small("encodec decoder"), module)
+    load_lstms(rebuilt, module)
+    return rebuilt, module, 8
+
+
+def mimi():
+    model = transformers.MimiModel(
+        transformers.MimiConfig(
+            num_filters=2,
+            hidden_size=8,
+            upsample_groups=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=4,
+            intermediate_size=8,
+            codebook_size=16,
+            codebook_dim=8,
+            vector_quantization_hidden_dimension=8,
+        )
+    )
+    module = randomized(model.decoder)
+    rebuilt = decoders.small("mimi decoder")
+    *_, upsample, seanet = rebuilt.layers
+    load(seanet, module.decoder_seanet)
+    load_torch_weights(upsample, module.upsample.conv.weight)
+    # Without the transformer between the two.
+    return rebuilt, lambda x: module.decoder_seanet(module.upsample(x)), 8
+
+
+def dac():
+    changed = decoders.SMALL["dac"][1]
+    model = transformers.DacModel(
+        transformers.DacConfig(codebook_size=16, **changed)
+    )
+    # Units that add up to what tanh still tells apart.
+    module = randomized(model.decoder, 0.5)
+    rebuilt = load(decoders.small("dac decoder"), module)
+    return rebuilt, module, model.config.hidden_size
+
+
+def speecht5():
+    changed = decoders.SMALL["hifi_gan"][1]
+    module = randomized(
+        transformers.SpeechT5HifiGan(
+            transformers.SpeechT5HifiGanConfig(**changed)
+        )
+    )
+    rebuilt = load(decoders.small("hifi_gan"), module)
+    return rebuilt, lambda x: module(x.swapaxes(1, 2))[:, None], 5
+
+
+def fastspeech2_conformer():
+    changed = dict(
+        model_in_dim=5,
+        upsample_initial_channel=32,
+        upsample_rates=[8, 8, 2, 2],
+        upsample_kernel_sizes=[16, 16, 4, 4],
+    )
+    module = randomized(
+        fastspeech2.FastSpeech2ConformerHifiGan(
+            transformers.FastSpeech2ConformerHifiGanConfig(**changed)
+        )
+    )
+    rebuilt = decoders.hifi_gan(configuration(decoders.HIFI_GAN, **changed))
+    load(rebuilt, module)
+    return rebuilt, lambda x: module(x.swapaxes(1, 2))[:, None], 5
+
+
+def vits():
+    model = transformers.VitsModel(
+        transformers.VitsConfig(
+            hidden_size=8,
+            num_hidden_layers=1,
+            ffn_dim=8,
+            spectrogram_bins=9,
+            prior_encoder_num_flows=1,
+            prior_encoder_num_wavenet_layers=1,
+            posterior_encoder_num_wavenet_layers=1,
+            duration_predictor_flow_bins=4,
+            **{**decoders.SMALL["vits"][1], "flow_size": 6},
+        )
+    )
+    module = randomized(model.decoder)
+    rebuilt = decoders.vits_decoder(
+        configuration(
+            decoders.VITS,
+            **{**decoders.SMALL["vits"][1], "flow_size": 6},
+        )
+    )
+    return load(rebuilt, module), module, 6
+
+
+@pytest.mark.parametrize(
+    "make", [encodec, mimi, dac, speecht5, fastspeech2_conformer, vits]
+)
+def test_a_decoder_of_sound(make):
+    rebuilt, module, channels = make()
+    x = torch.randn(2, channels, 9)
+    with torch.no_grad():
+        expected = module(x)
+    assert_equal(rebuilt, expected, x)
+
+
+def test_sams_upscaler():
+    config = transformers.SamMaskDecoderConfig(hidden_size=16)
+    decoder = randomized(modeling_sam.SamMaskDecoder(config))
+    x = torch.randn(2, 16, 5, 4)
+    with torch.no_grad():
+        y = decoder.upscale_layer_norm(decoder.upscale_conv1(x))
+        y = decoder.activation(y)
+        y = decoder.activation(decoder.upscale_conv2(y))
+    assert_equal(image_decoders.sam_upscaler(decoder, (5, 4)), y, x)
+
+
+def test_dcgan():
+    generator = randomized(
+        nn.Sequential(
+            nn.ConvTranspose2d(10, 32, 4, 1, 0, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 16, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.ConvTranspose2d(16, 3, 4, 2, 1, bias=False),
+            nn.Tanh(),
+        )
+    )
+    x = torch.randn(2, 10, 1, 1)
+    with torch.no_grad():
+        expected = generator(x)
+    assert_equal(image_decoders.dcgan(generator), expected, x)
+
+
+class UNet2D(nn.Module):
+    """Three scales, each half of the one above, rounded down."""
+
+    def __init__(self):
+        super().__init__()
+        self.downs = nn.ModuleList(
+            [nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 8, 3, padding=1)]
+        )
+        self.middle = nn.Conv2d(8, 16, 3, padding=1)
+        self.ups = nn.ModuleList(
+            [nn.ConvTranspose2d(16, 8, 2, 2), nn.ConvTranspose2d(8, 4, 2, 2)]
+        )
+        self.afters = nn.ModuleList(
+            [nn.Conv2d(16, 8, 3, padding=1), nn.Conv2d(8, 4, 3, padding=1)]
+        )
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        skips = []
+        for down in self.downs:
+            x = torch.relu(down(x))
+            skips.append(x)
+            x = torch.max_pool2d(x, 2)
+        x = torch.relu(self.middle(x))
+        for up, after in zip(self.ups, self.afters, strict=True):
+            skip = skips.pop()
+            x = up(x, output_size=skip.shape[2:])
+            x = torch.relu(after(torch.cat([skip, x], 1)))
+        return self.last(x)
+
+
+def test_a_unet_with_odd_skips():
+    unet = randomized(UNet2D())
+    x = torch.randn(2, 3, 15, 13)
+    with torch.no_grad():
+        expected = unet(x)
+    assert_equal(image_decoders.unet_2d(unet, (15, 13), 3), expected, x)
+
+
+class Block3D(nn.Module):
+    def __init__(self, channels, filters, stride=1):
+        super().__init__()
+        self.conv = nn.Conv3d(channels, filters, 3, stride, padding=1)
+        self.norm = nn.InstanceNorm3d(filters, affine=True)
+
+    def forward(self, x):
+        return nn.functional.leaky_relu(self.norm(self.conv(x)), 0.01)
+
+
+class UNet3D(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = Block3D(2, 4)
+        self.down = Block3D(4, 8, 2)
+        self.up = nn.ConvTranspose3d(8, 4, 2, 2)
+        self.after = Block3D(8, 4)
+        self.last = nn.Conv3d(4, 3, 1)
+
+    def forward(self, x):
+        skip = self.first(x)
+        x = self.up(self.down(skip))
+        return self.last(self.after(torch.cat([x, skip], 1)))
+
+
+def test_a_unet_of_volumes():
+    unet = randomized(UNet3D())
+    x = torch.randn(1, 2, 8, 6, 4)
+    with torch.no_grad():
+        expected = unet(x)
+    assert_equal(image_decoders.unet_3d(unet, (8, 6, 4), 2), expected, x)
