@@ -108,7 +108,7 @@ def tracing() -> bool:
         return False
     import torch
 
-    return bool(torch.jit.is_tracing())
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _few_steps(inputs: Any) -> bool:
