@@ -124,7 +124,7 @@ def is_functional(model: Any) -> bool:
 
 
 @functools.cache
-def _functional_class() -> type:
+def _functional_class() -> Any:
     """The class of `keras.Model(inputs, outputs)`, which has no public name."""
     # Names of its own, so that those of the user's layers count on.
     anything = keras.Input((1,), name="anything")

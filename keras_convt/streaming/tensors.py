@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_convt.geometry import Axis
+from keras_convt.ops.backend import backend
 from keras_convt.ops.core import transposed_convolution
 
 # PyTorch copies a kernel of Keras's layout at each convolution. Up to so many
@@ -58,9 +59,9 @@ def convolution(
         inputs: Tensor of shape `(batch, steps, channels)`.
         kernel: Tensor of shape `(kernel_size, channels // groups, filters)`.
     """
-    backend = keras.backend.backend()
+    active = keras.backend.backend()
     # TensorFlow compiles a function for every shape of a grouped convolution.
-    if _few_steps(inputs) or (groups > 1 and backend == "tensorflow"):
+    if _few_steps(inputs) or (groups > 1 and active == "tensorflow"):
         return _product(inputs, kernel, stride, dilation_rate, groups)
     return ops.conv(
         inputs,
@@ -86,19 +87,18 @@ def full_transposed_convolution(
         axis.dilation_rate,
         (0, min(axis.effective_kernel - axis.stride, 0)),
     )
-    product = (
+    if (
         _few_steps(inputs)
-        and not _compiling()
-        and groups == 1
-        and axis.stride > 1
-    )
+        and groups == axis.dilation_rate == 1
+        and axis.kernel_size % axis.stride == 0
+    ):
+        return _transposed_product(inputs, kernel, axis.stride)
     return transposed_convolution(
         inputs,
         kernel,
         (whole,),
         "channels_last",
         groups,
-        implementation="overlap_add" if product else "auto",
     )
 
 
@@ -108,16 +108,7 @@ def tracing() -> bool:
         return False
     import torch
 
-    return bool(torch.jit.is_tracing())
-
-
-def _compiling() -> bool:
-    """Whether PyTorch traces, after which a kernel is copied only once."""
-    if keras.backend.backend() != "torch":
-        return False
-    import torch
-
-    return bool(torch.compiler.is_compiling())
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _few_steps(inputs: Any) -> bool:
@@ -154,3 +145,22 @@ def _product(
     )
     outputs = ops.einsum("bngc,cgf->bngf", windows, by_group)
     return ops.reshape(outputs, (batch_size, -1, filters))
+
+
+def _transposed_product(inputs: Any, kernel: Any, stride: int) -> Any:
+    """The same transposed convolution as one product, then sums of parts."""
+    size, filters, channels = kernel.shape
+    parts = size // stride
+    products = ops.matmul(
+        inputs,
+        ops.transpose(ops.reshape(kernel, (size * filters, channels))),
+    )
+    width = stride * filters
+    total = None
+    for number in range(parts):
+        piece = backend.pad(
+            products[:, :, number * width : (number + 1) * width],
+            ((0, 0), (number, parts - 1 - number), (0, 0)),
+        )
+        total = piece if total is None else ops.add(total, piece)
+    return ops.reshape(total, (ops.shape(inputs)[0], -1, filters))

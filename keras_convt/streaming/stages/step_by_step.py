@@ -16,10 +16,19 @@ from keras_convt.streaming.stages.base import Stage, refusal
 
 
 class StepByStep(Stage):
-    """An operation that is called on the chunk as on the whole."""
+    """An operation that is called on the chunk as on the whole.
 
-    def __init__(self, node: Node, signal: Signal) -> None:
+    Args:
+        node: The call.
+        signal: What is known of its outputs.
+        plain: Whether nothing but `call` of a layer without weights matters,
+            and masks do not. A layer of Keras is called in a quarter of a
+            millisecond on PyTorch, which is long for a small step.
+    """
+
+    def __init__(self, node: Node, signal: Signal, plain: bool = False) -> None:
         super().__init__(node, signal)
+        self.plain = plain and not node.kwargs and not node.operation.weights
         # What a recorded call says of training stays as it is.
         self.overridden = {}
         if (
@@ -32,7 +41,15 @@ class StepByStep(Stage):
     def run(
         self, values: dict[int, Any], state: dict[str, Any], moment: Moment
     ) -> tuple[Any, dict[str, Any]]:
-        return self.node.call(values, **self.overridden), {}
+        if not self.plain:
+            return self.node.call(values, **self.overridden), {}
+        layer = self.node.operation
+        (given,) = self.node.args
+
+        def filled(leaf: Any) -> Any:
+            return keras.ops.cast(values[id(leaf)], layer.compute_dtype)
+
+        return layer.call(keras.tree.map_structure(filled, given)), {}
 
 
 class Concatenate(StepByStep):
@@ -57,8 +74,9 @@ def _any(node: Node, signal: Signal) -> Stage:
     return StepByStep(node, signal)
 
 
-def _merge(node: Node, signal: Signal) -> Stage:
-    return StepByStep(node, signal)
+def _plain(node: Node, signal: Signal) -> Stage:
+    """Layers without weights that only compute."""
+    return StepByStep(node, signal, plain=len(node.args) == 1)
 
 
 def _concatenate(node: Node, signal: Signal) -> Stage:
@@ -108,7 +126,7 @@ def _dense(node: Node, signal: Signal) -> Stage:
 
 def _activation(node: Node, signal: Signal) -> Stage:
     check_activation(node, signal)
-    return StepByStep(node, signal)
+    return _plain(node, signal)
 
 
 def check_activation(node: Node, signal: Signal) -> None:
@@ -193,12 +211,8 @@ STAGES: dict[type, Check] = {
         _any,
         "AlphaDropout",
         "Dropout",
-        "ELU",
         "GaussianDropout",
         "GaussianNoise",
-        "Identity",
-        "LeakyReLU",
-        "ReLU",
         "Masking",
         "Rescaling",
         "ActivityRegularization",
@@ -206,13 +220,17 @@ STAGES: dict[type, Check] = {
         "Embedding",
     ),
     **_stages(
-        _merge,
+        _plain,
         "Add",
         "Average",
         "Maximum",
         "Minimum",
         "Multiply",
         "Subtract",
+        "ELU",
+        "Identity",
+        "LeakyReLU",
+        "ReLU",
     ),
     **_stages(
         _over_channels,
