@@ -54,15 +54,23 @@ def overlap_add(
     if max(strides) > 1:
         kernel = dilate(kernel, dilation_rate)
         dilation_rate = (1,) * len(strides)
-    *kernel_size, group_filters, _ = kernel.shape
-    filters = group_filters * groups
-    chunks = chunks_of(kernel_size, strides)
+    chunks = chunks_of(kernel.shape[:-2], strides)
     one_step = all(n == 1 for n in inputs.shape[1:-1])
     if math.prod(chunks) > MANY_TERMS or (one_step and max(chunks) > 1):
+        kernel = dilate(kernel, dilation_rate)
         outputs = _axis_by_axis(inputs, kernel, strides, groups, transposed)
         return _finished(
-            outputs, inputs, chunks, strides, kernel_size, filters, crops, bias
+            outputs,
+            inputs,
+            kernel,
+            strides,
+            (1,) * len(strides),
+            groups,
+            crops,
+            bias,
         )
+    *kernel_size, group_filters, _ = kernel.shape
+    filters = group_filters * groups
     places = list(itertools.product(*(range(m) for m in chunks)))
     spans = [
         tuple(
@@ -102,21 +110,23 @@ def overlap_add(
         outputs = piece if outputs is None else outputs + piece
     outputs = ops.cast(outputs, dtype)
     return _finished(
-        outputs, inputs, chunks, strides, kernel_size, filters, crops, bias
+        outputs, inputs, kernel, strides, dilation_rate, groups, crops, bias
     )
 
 
 def _finished(
     outputs: Tensor,
     inputs: Tensor,
-    chunks: list[int],
+    kernel: Tensor,
     strides: Sizes,
-    kernel_size: Sizes | list[int],
-    filters: int,
+    dilation_rate: Sizes,
+    groups: int,
     crops: Crops,
     bias: Tensor | None,
 ) -> Tensor:
     """The window of sums that have a stride's worth of samples a step."""
+    *kernel_size, group_filters, _ = kernel.shape
+    chunks = chunks_of(kernel_size, strides)
     # The sizes are those of the layer's inputs, not of `outputs`: tf2onnx takes
     # two reshapes in a row for one, and misreads the sizes of what is between
     # them: see "tf2onnx" in docs/upstream.md.
@@ -125,7 +135,9 @@ def _finished(
         n + (m - 1) * d
         for n, m, d in zip(steps, chunks, dilation_rate, strict=True)
     ]
-    outputs = depth_to_space(outputs, (batch, *steps), strides, filters)
+    outputs = depth_to_space(
+        outputs, (batch, *steps), strides, group_filters * groups
+    )
     return backend.finish(
         outputs, past_last_tap(chunks, strides, kernel_size, crops), bias
     )
