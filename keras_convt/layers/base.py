@@ -312,15 +312,10 @@ class BaseTranspose(keras.layers.Layer):
                 f"Received: input_shape={shape}, "
                 f"data_format={self.data_format!r}."
             )
-        geometry.output_shape(
-            shape,
-            self._axes,
-            0,
-            self.data_format,
-            requested_steps(
-                kwargs.get("output_size"), self.rank, self.data_format
-            ),
-        )
+        size = kwargs.get("output_size")
+        if size is None or not backend.has_stand_in_sizes(inputs):
+            size = requested_steps(size, self.rank, self.data_format)
+            geometry.output_shape(shape, self._axes, 0, self.data_format, size)
         if kwargs.get("mask") is not None:
             masking.checked(kwargs["mask"], shape, self.data_format)
 

@@ -218,8 +218,15 @@ def transposed_convolution(
         dtype = _common_dtype(inputs, kernel)
         inputs, kernel = ops.cast(inputs, dtype), ops.cast(kernel, dtype)
     requested = requested_steps(output_size, len(axes), data_format)
+    filters = kernel.shape[-2] * groups
+    if requested is not None and backend.has_stand_in_sizes(inputs):
+        # Only the shape is wanted.
+        shape = (*requested, filters)
+        if data_format == "channels_first":
+            shape = (filters, *requested)
+        return ops.broadcast_to(ops.sum(inputs), (inputs.shape[0], *shape))
     geometry.output_shape(
-        inputs.shape, axes, kernel.shape[-2], data_format, _known(requested)
+        inputs.shape, axes, filters, data_format, _known(requested)
     )
     steps = geometry.spatial(ops.shape(inputs), data_format)
     crops = [axis.crop for axis in axes]
@@ -240,7 +247,7 @@ def transposed_convolution(
         dilation_rate=tuple(axis.dilation_rate for axis in axes),
         groups=groups,
         channels=kernel.shape[-1],
-        filters=kernel.shape[-2] * groups,
+        filters=filters,
         positions=positions_of((inputs.shape[0], *steps)),
         steps=steps if all(isinstance(n, int) for n in steps) else None,
         dtype=dtype_of(inputs),
@@ -318,7 +325,8 @@ def requested_steps(
 ) -> tuple[Size, ...] | None:
     """The steps that `output_size` asks for, one an axis.
 
-    A tensor's steps may be None (symbolic) or scalar tensors.
+    Steps may be None, of a symbolic tensor, or what only the running graph
+    knows, where it traces one.
     """
     if output_size is None:
         return None
@@ -330,6 +338,15 @@ def requested_steps(
     if ops.is_tensor(output_size):
         # A layer's call makes tensors of NumPy's numbers and arrays.
         output_size = ops.convert_to_numpy(output_size).tolist()
+    if arguments.is_sequence(output_size) and len(output_size) == rank:
+        return tuple(
+            size
+            if backend.is_open_size(size)
+            else arguments.sizes((size,), 1, "output_size")[0]
+            for size in output_size
+        )
+    if backend.is_open_size(output_size):
+        return (output_size,) * rank
     return arguments.sizes(output_size, rank, "output_size")
 
 

@@ -61,6 +61,19 @@ class Backend:
         """
         return [Choice("native", f"not measured with {self.name}")]
 
+    # Sizes.
+
+    def is_open_size(self, size: Any) -> bool:
+        """Whether a value is a size that only the running graph knows."""
+        return False
+
+    def has_stand_in_sizes(self, inputs: Any) -> bool:
+        """Whether numbers stand where the sizes of a tensor are not known.
+
+        They are then the same for all that is unknown, and say nothing.
+        """
+        return False
+
     # Tensors.
 
     def as_one_program(

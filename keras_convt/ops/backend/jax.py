@@ -49,6 +49,11 @@ class JAX(Backend):
             return Context("eager", platform)
         return Context("eager", jax.default_backend())
 
+    def is_open_size(self, size: Any) -> bool:
+        from jax import export
+
+        return export.is_symbolic_dim(size)
+
     def as_one_program(
         self,
         function: Callable[..., Tensor],
