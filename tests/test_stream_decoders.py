@@ -6,6 +6,8 @@ from streams import check, randomize
 
 from keras_convt import StreamingModel
 
+pytestmark = pytest.mark.usefixtures("quick_weights")
+
 # Output latency with the published strides and kernels, in output steps.
 LATENCIES = {
     "encodec decoder": 0,

@@ -10,6 +10,8 @@ from streams import check, randomize, streamed
 import keras_convt
 from keras_convt import StreamingModel
 
+pytestmark = pytest.mark.usefixtures("quick_weights")
+
 same = {"padding": "same"}
 
 

@@ -9,6 +9,9 @@ import keras_convt
 from keras_convt import StreamingModel
 
 
+pytestmark = pytest.mark.usefixtures("quick_weights")
+
+
 class Doubled(layers.Conv1D):
     def call(self, inputs):
         return 2 * super().call(inputs)
