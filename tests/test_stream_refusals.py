@@ -8,7 +8,6 @@ from keras import layers, ops
 import keras_convt
 from keras_convt import StreamingModel
 
-
 pytestmark = pytest.mark.usefixtures("quick_weights")
 
 
