@@ -30,6 +30,8 @@ class BaseSeparableConvTranspose(BaseTranspose):
     them.
     """
 
+    kernel_argument = "depthwise"
+
     filters = Setting(
         lambda layer, value, name: arguments.whole_number(
             value, name, minimum=1
