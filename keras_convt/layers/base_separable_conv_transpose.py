@@ -107,8 +107,10 @@ class BaseSeparableConvTranspose(BaseTranspose):
         self.pointwise_constraint = keras_objects.get(
             "pointwise_constraint", pointwise_constraint
         )
+        self._check_dtype()
 
     def build(self, input_shape: Shape) -> None:
+        self._check_dtype()
         channels = self._channels(input_shape)
         self._expect_channels(channels)
         self.depthwise_kernel = self.add_weight(
@@ -170,6 +172,16 @@ class BaseSeparableConvTranspose(BaseTranspose):
 
     def _filters(self, channels: int | None) -> int:
         return int(self.filters)
+
+    def _check_dtype(self) -> None:
+        """Refuse a policy that stands for `quantize`."""
+        if self.quantization_mode is not None:
+            raise ValueError(
+                f"`dtype` of {type(self).__name__} must not be a quantized "
+                "policy, because the layer has two kernels. A depthwise layer "
+                "and a Dense layer, which together compute the same, can "
+                f"have one. Received: dtype={self.dtype_policy.name!r}."
+            )
 
     def _transpose(self, inputs: Tensor, output_size: Any) -> Tensor:
         kernel = ops.convert_to_tensor(self.depthwise_kernel)
