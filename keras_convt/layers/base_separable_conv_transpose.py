@@ -1,6 +1,6 @@
 """The separable transposed convolution of every rank."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -16,6 +16,7 @@ from keras_convt.types import (
     Config,
     DataFormat,
     KerasObject,
+    LayerOptions,
     OnePerAxis,
     Padding,
     Shape,
@@ -69,7 +70,7 @@ class BaseSeparableConvTranspose(BaseTranspose):
         *,
         output_padding: OnePerAxis | None = None,
         implementation: str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(
             kernel_size=kernel_size,
