@@ -22,6 +22,7 @@ import numpy as np
 
 from keras_convt import arguments
 from keras_convt.convert.nested import inside
+from keras_convt.keras2 import advice
 from keras_convt.layers.base import BaseTranspose
 from keras_convt.ops.formulations import FORMULATIONS
 
@@ -328,7 +329,7 @@ def _check(model: Any, runtime: Any) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"`model` must be a keras.Model. Received: model={model!r} of "
-            f"type {type(model).__name__}."
+            f"type {type(model).__name__}.{advice(model)}"
         )
     if not model.built:
         raise ValueError(

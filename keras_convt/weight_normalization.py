@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from keras_convt import arguments
 from keras_convt.convert import layouts
+from keras_convt.keras2 import advice
 
 # Below the square of any norm that float32 can be divided by.
 SMALLEST_SQUARE = 1e-30
@@ -83,6 +84,7 @@ class WeightNormalization(layers.Wrapper):
                 "`layer` must be a convolution of Keras or keras_convt with "
                 "one kernel, or a keras.layers.Dense. Received: "
                 f"layer={layer!r} of type {type(layer).__name__}."
+                f"{advice(layer)}"
             )
         _refuse_stored_otherwise(layer)
         if arguments.flag(data_init, "data_init"):

@@ -74,7 +74,8 @@ class Conv1DTranspose(StreamingConvTranspose):
             changes its speed and not its values. It can be changed later:
             `layer.implementation = "native"`. Keyword-only.
             Defaults to `"auto"`.
-        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+        **kwargs: `name`, `dtype`, `trainable`, `autocast` of
+            `keras.layers.Layer`.
 
     Call arguments:
         inputs: Tensor, see below.

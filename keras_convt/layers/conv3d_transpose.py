@@ -1,11 +1,17 @@
 """Transposed convolution of volumes."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
-from keras_convt.types import DataFormat, KerasObject, OnePerAxis, Padding
+from keras_convt.types import (
+    DataFormat,
+    KerasObject,
+    LayerOptions,
+    OnePerAxis,
+    Padding,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_convt")
@@ -72,7 +78,7 @@ class Conv3DTranspose(BaseConvTranspose):
         lora_alpha: float | None = None,
         quantization_config: Any = None,
         implementation: str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(
             filters,

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_convt.arguments import whole_number
+from keras_convt.keras2 import advice
 from keras_convt.streaming import table
 from keras_convt.streaming.exporting import stream_model
 from keras_convt.streaming.graph import ends_of, graph_of, is_functional
@@ -320,6 +321,7 @@ def _check_model(model: Any) -> None:
         raise TypeError(
             "`model` must be a keras.Sequential or a functional keras.Model. "
             f"Received: model={model!r} of type {type(model).__name__}."
+            f"{advice(model)}"
         )
     if not is_functional(model):
         raise TypeError(
