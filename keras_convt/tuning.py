@@ -11,6 +11,7 @@ import copy
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,7 +213,14 @@ class _TimedModels:
         return None
 
     def _copy(self, model: keras.Model) -> keras.Model:
-        made = copy.deepcopy(model)
+        with warnings.catch_warnings():
+            # Keras warns that the optimizer of a model that has not been
+            # trained has fewer variables than that of its copy (3.15.1). The
+            # copy gets another one.
+            warnings.filterwarnings(
+                "ignore", message="Skipping variable loading for optimizer"
+            )
+            made = copy.deepcopy(model)
         outputs = made(self.inputs)
         self.targets = keras.tree.map_structure(keras.ops.zeros_like, outputs)
         made.compile(

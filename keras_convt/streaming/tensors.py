@@ -108,7 +108,9 @@ def tracing() -> bool:
         return False
     import torch
 
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+    # PyTorch does not say what its type is.
+    jit: Any = torch.jit
+    return bool(jit.is_tracing())
 
 
 def _few_steps(inputs: Any) -> bool:
