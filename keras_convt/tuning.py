@@ -83,7 +83,7 @@ def tune(
     margin: float = 0.05,
     verbose: Any = True,
 ) -> Tuning:
-    """Measure how each transposed layer of a model had best compute.
+    """Measure which implementation of each transposed layer is fastest.
 
     Each layer gets each implementation that it supports, one after another,
     and the whole model is timed with it and without it in turn: a training

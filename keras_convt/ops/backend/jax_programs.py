@@ -1,4 +1,4 @@
-"""JAX: one program for an eager call, and arrays that are explicitly sharded."""
+"""JAX: one program for an eager call, and explicitly sharded arrays."""
 
 import functools
 from collections.abc import Callable
