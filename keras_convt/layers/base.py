@@ -24,6 +24,13 @@ def _sizes(layer: Any, value: Any, name: str) -> tuple[int, ...]:
     return arguments.sizes(value, layer.rank, name)
 
 
+def _strides(layer: Any, value: Any, name: str) -> tuple[int, ...]:
+    checked = _sizes(layer, value, name)
+    if layer._built_channels is not None:
+        layer._check_initializer(checked)
+    return checked
+
+
 def _output_padding(
     layer: Any, value: Any, name: str
 ) -> tuple[int, ...] | None:
@@ -54,11 +61,13 @@ class BaseTranspose(keras.layers.Layer):
     """
 
     rank: ClassVar[int]
+    # How the arguments of the kernel that has the strides begin.
+    kernel_argument: ClassVar[str] = "kernel"
     _known_axes: tuple[Axis, ...] | None = None
     _built_channels: int | None = None
 
     kernel_size = Setting(_sizes, fixed=True)
-    strides = Setting(_sizes)
+    strides = Setting(_strides)
     dilation_rate = Setting(_sizes)
     padding = Setting(
         lambda layer, value, name: arguments.padding(value, layer.rank, name)
@@ -353,6 +362,7 @@ class BaseTranspose(keras.layers.Layer):
         And from now on, refuse inputs with other channels.
         """
         self._check_implementation(self.implementation, channels)
+        self._check_initializer(self.strides)
         self._built_channels = channels
         self.input_spec = keras.layers.InputSpec(
             ndim=self.rank + 2,
@@ -372,6 +382,13 @@ class BaseTranspose(keras.layers.Layer):
                 dtype=self.compute_dtype,
             ),
         )
+
+    def _check_initializer(self, strides: tuple[int, ...]) -> None:
+        """Refuse an initializer that is for other strides, as `ICNR` is."""
+        name = f"{self.kernel_argument}_initializer"
+        check = getattr(getattr(self, name, None), "check_strides", None)
+        if check is not None:
+            check(strides, name)
 
     def _add_bias(self, filters: int) -> None:
         self.bias = (

@@ -1,4 +1,4 @@
-"""JAX: one program for an eager call, and the type of divided arrays."""
+"""JAX: one program for an eager call, and explicitly sharded arrays."""
 
 import functools
 import math
