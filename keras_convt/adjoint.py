@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from keras_convt.arguments import flag
 from keras_convt.geometry import channel_axis, effective_kernel
+from keras_convt.keras2 import advice
 from keras_convt.layers import (
     BY_RANK,
     Conv1DTranspose,
@@ -15,13 +16,15 @@ from keras_convt.layers import (
 )
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 from keras_convt.ops.core import transposed_convolution
+from keras_convt.ops.types import Tensor
+from keras_convt.types import Config, KerasObject, Shape
 
 
 def adjoint(
     conv: keras.layers.Layer,
     tie_weights: bool = False,
     *,
-    activation: Any = None,
+    activation: KerasObject = None,
     use_bias: bool = False,
     name: str | None = None,
     implementation: str = "auto",
@@ -117,6 +120,7 @@ def _kind(conv: Any) -> tuple[int, bool]:
     raise TypeError(
         f"`conv` must be one of the layers {known} of keras.layers. "
         f"Received: conv={conv!r} of type {type(conv).__name__}."
+        f"{advice(conv)}"
     )
 
 
@@ -169,13 +173,15 @@ class TiedConvTranspose(BaseConvTranspose):
         **kwargs: The arguments of the transposed layer.
     """
 
-    def __init__(self, *args: Any, tied_to: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, tied_to: keras.layers.Layer, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._tied_to = _Untracked(tied_to)
         # Shadows the method of this one layer.
         tied_to.get_config = _MentionedTwice(tied_to)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
         self._expect_channels(channels)
         self._kernel_shape = (
@@ -186,7 +192,7 @@ class TiedConvTranspose(BaseConvTranspose):
         self.kernel = self._tied_to.layer.kernel
         self._add_bias(self.filters)
 
-    def _transpose(self, inputs: Any, output_size: Any) -> Any:
+    def _transpose(self, inputs: Tensor, output_size: Any) -> Tensor:
         return transposed_convolution(
             inputs,
             # A view of it, where the other layer is depthwise.
@@ -224,14 +230,14 @@ class TiedConvTranspose(BaseConvTranspose):
         if self.bias is not None:
             self.bias.assign(store["bias"])
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "tied_to": keras.saving.serialize_keras_object(self._tied_to.layer),
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "TiedConvTranspose":
+    def from_config(cls, config: Config) -> "TiedConvTranspose":
         tied_to, again = (
             keras.saving.deserialize_keras_object(config["tied_to"])
             for _ in range(2)
@@ -267,7 +273,7 @@ class _MentionedTwice:
         self.layer = layer
         self.inside = False
 
-    def __call__(self) -> dict[str, Any]:
+    def __call__(self) -> Config:
         if not self.inside:
             self.inside = True
             try:

@@ -11,6 +11,7 @@ import copy
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 
 from keras_convt import arguments
 from keras_convt.convert.nested import inside
+from keras_convt.keras2 import advice
 from keras_convt.layers.base import BaseTranspose
 from keras_convt.ops.formulations import FORMULATIONS
 
@@ -81,7 +83,7 @@ def tune(
     margin: float = 0.05,
     verbose: Any = True,
 ) -> Tuning:
-    """Measure how each transposed layer of a model had best compute.
+    """Measure which implementation of each transposed layer is fastest.
 
     Each layer gets each implementation that it supports, one after another,
     and the whole model is timed with it and without it in turn: a training
@@ -212,7 +214,14 @@ class _TimedModels:
         return None
 
     def _copy(self, model: keras.Model) -> keras.Model:
-        made = copy.deepcopy(model)
+        with warnings.catch_warnings():
+            # Keras warns that the optimizer of a model that has not been
+            # trained has fewer variables than that of its copy (3.15.1). The
+            # copy gets another one.
+            warnings.filterwarnings(
+                "ignore", message="Skipping variable loading for optimizer"
+            )
+            made = copy.deepcopy(model)
         outputs = made(self.inputs)
         self.targets = keras.tree.map_structure(keras.ops.zeros_like, outputs)
         made.compile(
@@ -320,7 +329,7 @@ def _check(model: Any, runtime: Any) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"`model` must be a keras.Model. Received: model={model!r} of "
-            f"type {type(model).__name__}."
+            f"type {type(model).__name__}.{advice(model)}"
         )
     if not model.built:
         raise ValueError(

@@ -1,7 +1,7 @@
 """What the arguments of layers may be, for annotations."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 # The sizes of a tensor; None is a size that is not known yet.
 Shape: TypeAlias = tuple[int | None, ...]
@@ -27,3 +27,15 @@ KerasObject: TypeAlias = (
 
 # What `get_config` returns.
 Config: TypeAlias = dict[str, Any]
+
+
+class LayerOptions(TypedDict, total=False):
+    """The arguments that every layer of Keras takes.
+
+    Not `input_shape` and `input_dim`, which Keras takes with a warning.
+    """
+
+    name: str | None
+    dtype: Any
+    trainable: bool
+    autocast: bool

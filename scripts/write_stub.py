@@ -33,20 +33,16 @@ HEAD = """\
 # ruff: noqa
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 import keras
 
 """
 
 OPTIONS = '''
-class _LayerOptions(TypedDict, total=False):
-    """The arguments that every layer of Keras takes."""
+class _ComposerOptions(_LayerOptions, total=False):
+    """The arguments that every composer takes: of a layer, and of its input."""
 
-    name: str | None
-    dtype: Any
-    trainable: bool
-    autocast: bool
     input_shape: Any
     batch_shape: Any
     batch_size: int | None
@@ -94,7 +90,7 @@ def imports() -> Iterable[str]:
 
 
 def type_names() -> set[str]:
-    """The names of the package's type aliases."""
+    """The names of the package's types."""
     tree = ast.parse((PACKAGE / "types.py").read_text("utf-8"))
     found: set[str] = set()
     for node in tree.body:
@@ -102,6 +98,8 @@ def type_names() -> set[str]:
             found |= {one.id for one in node.targets if is_public(one)}
         elif isinstance(node, ast.AnnAssign) and is_public(node.target):
             found.add(node.target.id)
+        elif isinstance(node, ast.ClassDef):
+            found.add(node.name)
     return found
 
 
@@ -120,7 +118,7 @@ def overloads(layer_class: type) -> Iterable[str]:
     positional, keyword_only = arguments(layer_class)
     name = f"layer_{compose_name(layer_class)}"
     rest = ", ".join(
-        [*positional, "*", *keyword_only, "**kwargs: Unpack[_LayerOptions]"]
+        [*positional, "*", *keyword_only, "**kwargs: Unpack[_ComposerOptions]"]
     )
     all_named = rest.replace("*, ", "", 1)
     # mypy knows no types of Keras: to it, the last two are one.

@@ -6,6 +6,7 @@ expected values come from the reference. `tests/models` has the real ones.
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 import reference
@@ -253,6 +254,108 @@ def test_refused_flax_modules(rng):
         from_flax(flax_module(rng, 2, 2, (3,), strides=2, kernel_dilation=2))
     with pytest.raises(ValueError, match=r"one to three axes"):
         from_flax(flax_module(rng, 2, 2, (1, 1, 1, 1)))
+
+
+def plain_flax_module(rng, channels, filters, kernel_size, **given):
+    groups = given.get("feature_group_count", 1)
+    module = SimpleNamespace(
+        kernel_size=kernel_size,
+        out_features=filters,
+        strides=1,
+        padding="SAME",
+        input_dilation=1,
+        kernel_dilation=1,
+        feature_group_count=groups,
+        kernel=rng.normal(size=(*kernel_size, channels // groups, filters)),
+        bias=rng.normal(size=filters),
+        mask=None,
+    )
+    vars(module).update(given)
+    return module
+
+
+def plain_equinox_module(rng, *sizes, **given):
+    module = equinox_module(rng, *sizes, **given)
+    del module.output_padding
+    return module
+
+
+def test_a_plain_convolution_of_flax(rng):
+    module = plain_flax_module(
+        rng, 4, 6, (5,), strides=2, padding=[(3, 1)], feature_group_count=2
+    )
+    module.mask = rng.integers(0, 2, size=module.kernel.shape)
+    x = rng.normal(size=(2, 9, 4)).astype("float32")
+    padded = np.pad(x.astype("float64"), ((0, 0), (3, 1), (0, 0)))
+    expected = reference.conv(
+        padded, module.kernel * module.mask, strides=(2,), groups=2
+    )
+    layer = from_flax(module, "channels_last", name="own")
+    y = ops.convert_to_numpy(layer(x))
+    assert_close(y, expected + module.bias, VALUES)
+    assert layer.name == "own"
+    kinds = [type(part) for part in layer.layers]
+    assert kinds == [keras.layers.ZeroPadding1D, keras.layers.Conv1D]
+    for padding in ("SAME", "VALID", "CAUSAL"):
+        layer = from_flax(plain_flax_module(rng, 4, 6, (4,), padding=padding))
+        assert layer.padding == padding.lower()
+
+
+def test_a_plain_convolution_of_equinox(rng):
+    module = plain_equinox_module(
+        rng, 4, 6, (4,), padding=((2, 2),), dilation=(2,), groups=2
+    )
+    x = rng.normal(size=(2, 9, 4)).astype("float32")
+    padded = np.pad(x.astype("float64"), ((0, 0), (2, 2), (0, 0)))
+    expected = reference.conv(
+        padded,
+        np.transpose(module.weight, (2, 1, 0)),
+        dilation_rate=(2,),
+        groups=2,
+    )
+    y = ops.convert_to_numpy(from_equinox(module, "channels_last")(x))
+    assert_close(y, expected + module.bias.reshape(-1), VALUES)
+    # What Keras calls "same" is that by numbers, too.
+    module.padding = ((3, 3),)
+    assert from_equinox(module).padding == "same"
+    # It has one zero more before the input than after it.
+    module = plain_equinox_module(rng, 4, 6, (4,), padding="SAME_LOWER")
+    assert from_equinox(module).layers[0].padding == (2, 1)
+    module = plain_equinox_module(
+        rng, 4, 6, (4,), padding="VALID", padding_mode="REFLECT"
+    )
+    assert from_equinox(module).padding == "valid"
+
+
+def test_refused_plain_modules(rng):
+    for words, given in (
+        (r"padding='REFLECT'", {"padding": "REFLECT"}),
+        (r"input_dilation=2", {"input_dilation": 2}),
+        (r"must not be negative", {"padding": ((-1, 0),)}),
+        (r"together with kernel_dil", {"strides": 2, "kernel_dilation": 2}),
+    ):
+        with pytest.raises(ValueError, match=words):
+            from_flax(plain_flax_module(rng, 2, 2, (3,), **given))
+    for words, given in (
+        (
+            r"padding_mode='REFLECT'",
+            {"padding": ((1, 1),), "padding_mode": "REFLECT"},
+        ),
+        (
+            r"padding_mode='REFLECT'",
+            {"padding": "SAME", "padding_mode": "REFLECT"},
+        ),
+        (r"'SAME_LOWER' with a str", {"padding": "SAME_LOWER", "stride": (2,)}),
+        (r"must not be negative", {"padding": ((0, -1),)}),
+    ):
+        with pytest.raises(ValueError, match=words):
+            from_equinox(plain_equinox_module(rng, 2, 2, (3,), **given))
+    for convert, module in (
+        (from_flax, plain_flax_module(rng, 2, 2, (3,))),
+        (from_equinox, plain_equinox_module(rng, 2, 2, (3,))),
+    ):
+        with pytest.raises(ValueError, match=r"`implementation` must be"):
+            convert(module, implementation="native")
 
 
 def equinox_module(rng, channels, filters, kernel_size, **given):

@@ -228,3 +228,31 @@ def test_the_strides_of_a_layer(initializer):
     message = r"`kernel_initializer` must be for .* strides=2, .*strides=\(3,\)"
     with pytest.raises(ValueError, match=message):
         initializer.check_strides((3,))
+
+
+@pytest.mark.parametrize("initializer", [Interpolation(2), ICNR(strides=2)])
+@pytest.mark.parametrize(
+    ("layer_class", "name", "filters"),
+    [
+        (keras_convt.Conv1DTranspose, "kernel_initializer", (3,)),
+        (keras_convt.Conv2DTranspose, "kernel_initializer", (3,)),
+        (keras_convt.DepthwiseConv1DTranspose, "depthwise_initializer", ()),
+        (keras_convt.SeparableConv2DTranspose, "depthwise_initializer", (3,)),
+    ],
+)
+def test_a_layer_of_other_strides_is_refused_when_built(
+    layer_class, name, filters, initializer
+):
+    if isinstance(initializer, Interpolation):
+        initializer = Interpolation(2, depthwise=name.startswith("depthwise"))
+    layer = layer_class(*filters, 6, 3, **{name: initializer})
+    shape = (2, *(5,) * layer.rank, 3)
+    with pytest.raises(ValueError, match=rf"`{name}` .* strides=2, .*\(3,"):
+        layer.build(shape)
+    assert layer.weights == []
+    assert not layer.built
+    layer.strides = 2
+    layer.build(shape)
+    with pytest.raises(ValueError, match=rf"`{name}` .* strides=2, .*\(3,"):
+        layer.strides = 3
+    assert layer.strides == (2,) * layer.rank

@@ -5,6 +5,7 @@ from importlib import metadata
 import keras
 import pytest
 
+import keras_convt
 from keras_convt import keras2
 
 
@@ -51,3 +52,26 @@ def test_what_is_of_keras_2(module):
 def test_what_is_not(value):
     assert not keras2.is_of_keras_2(value)
     assert keras2.advice(value) == ""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        keras_convt.adjoint,
+        keras_convt.upgrade_model,
+        keras_convt.downgrade_model,
+        keras_convt.fold_weight_normalization,
+        keras_convt.explain,
+        keras_convt.StreamingModel,
+        keras_convt.WeightNormalization,
+        lambda model: keras_convt.tune(model, ()),
+        lambda layer: keras_convt.load_torch_weights(layer, ()),
+        lambda layer: keras_convt.layer_conv_1d_transpose(layer, 4, 3),
+    ],
+)
+def test_every_function_that_takes_layers_or_models_says_it(call):
+    with pytest.raises(TypeError, match="import keras instead of tf_keras"):
+        call(of_keras_2("Sequential")())
+    with pytest.raises(TypeError) as other:
+        call(object())
+    assert "tf_keras" not in str(other.value)

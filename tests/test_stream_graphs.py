@@ -265,7 +265,9 @@ def test_a_speaker_and_two_signals(rng):
     assert stream.output_latency == 2
     # What the speaker makes is made once, and is the state's.
     state = stream.initial_state(2, [np.ones((2, 5))])
-    assert [n for n in state if n.endswith("static")] == ["expand_dims_static"]
+    (name,) = (n for n in state if n.endswith("static"))
+    # Keras counts the operations of a kind that were made before.
+    assert name.startswith("expand_dims")
     by_name = StreamingModel(model, static=["speaker"])
     assert repr(by_name) == repr(stream)
 

@@ -18,6 +18,7 @@ from keras_convt.convert.state import (
     carry_state,
     carry_trainable,
 )
+from keras_convt.keras2 import advice
 
 # How a layer that is copied on its own is named within another's config.
 STAND_IN = "keras_convt>copied_layer"
@@ -59,7 +60,7 @@ class ModelCopier:
         if not isinstance(model, keras.Model):
             raise TypeError(
                 f"`model` must be a keras.Model. Received: model={model!r} of "
-                f"type {type(model).__name__}."
+                f"type {type(model).__name__}.{advice(model)}"
             )
         if not is_graph(model):
             raise ValueError(

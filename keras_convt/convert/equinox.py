@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_convt.convert import layouts
+from keras_convt.convert.plain import Pairs, plain_layer
 from keras_convt.convert.weights import (
     as_array,
     built_layer,
@@ -12,7 +13,6 @@ from keras_convt.convert.weights import (
 )
 from keras_convt.geometry import effective_kernel
 from keras_convt.layers import BY_RANK
-from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 
 
 def from_equinox(
@@ -23,30 +23,36 @@ def from_equinox(
     dtype: Any = None,
     activation: Any = None,
     implementation: str = "auto",
-) -> BaseConvTranspose:
-    """The layer that computes what an `equinox.nn.ConvTranspose` does.
+) -> Any:
+    """The layer that computes what a convolution of Equinox does.
 
     The module takes one signal without a batch axis; the layer takes a batch.
 
     Args:
-        module: The module.
+        module: An `equinox.nn.ConvTranspose` or `equinox.nn.Conv`, or one of
+            their subclasses of one rank.
         data_format: `"channels_last"`, or `"channels_first"`, which is
             Equinox's. `None` is Keras's configured one.
         name: Name of the layer. `None` lets Keras choose one.
         dtype: Dtype or dtype policy of the layer. `None` is Keras's global
             policy, whatever the dtype of the module.
         activation: Activation function of the layer. `None` is none.
-        implementation: How the layer computes, as in
+        implementation: How a transposed layer computes, as in
             `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
-        A built layer of the module's rank.
+        A built layer of the module's rank: of a transposed module a
+        `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`,
+        of a plain one a `keras.layers.Conv1D`, `Conv2D` or `Conv3D`. A plain
+        one whose padding Keras does not have is a `keras.Sequential` of a
+        `ZeroPadding` and the convolution.
 
     Raises:
         TypeError: If `module` is no such module.
-        ValueError: If no layer is equal to it: `padding_mode="CIRCULAR"`,
-            a negative padding before the input, strides together with
-            dilation, or more than three axes.
+        ValueError: If no layer is equal to it: a `padding_mode` other than
+            `"ZEROS"`, a negative padding before the input, strides together
+            with dilation, or more than three axes; of a plain module,
+            `"SAME_LOWER"` with strides.
 
     Example:
 
@@ -56,22 +62,32 @@ def from_equinox(
     )
     ```
     """
-    if not all(
-        hasattr(module, name) for name in ("num_spatial_dims", "output_padding")
-    ):
-        raise TypeError(
-            "`module` must be an equinox.nn.ConvTranspose. Received: "
-            f"module={module!r} of type {type(module).__name__}."
-        )
+    transposed = _is_transposed(module)
     refuse_strides_with_dilation(
         module.stride, module.dilation, "stride", "dilation", module
     )
+    weight = as_array(module.weight)
+    bias = None if module.bias is None else as_array(module.bias).reshape(-1)
+    given: dict[str, Any] = {
+        "filters": weight.shape[0],
+        "strides": tuple(module.stride),
+        "dilation_rate": tuple(module.dilation),
+        "groups": module.groups,
+        "data_format": data_format,
+        "name": name,
+        "dtype": dtype,
+        "activation": activation,
+        "implementation": implementation,
+    }
+    if not transposed:
+        return plain_layer(
+            layouts.swap(weight), bias, _plain_padding(module), **given
+        )
     if module.padding_mode != "ZEROS":
         raise ValueError(
             "`module` must have padding_mode='ZEROS': no layer wraps around. "
             f"Received: padding_mode={module.padding_mode!r}."
         )
-    weight = as_array(module.weight)
     # (filters, channels // groups, *kernel_size), turned round, to
     # (channels, filters // groups, *kernel_size).
     filters, of_group, *kernel_size = weight.shape
@@ -83,20 +99,52 @@ def from_equinox(
     pairs, more = _equinox_padding(module)
     return built_layer(
         layouts.swap(weight),
-        None if module.bias is None else as_array(module.bias).reshape(-1),
+        bias,
         BY_RANK,
-        filters=filters,
-        strides=tuple(module.stride),
         padding=pairs,
         output_padding=more,
-        dilation_rate=tuple(module.dilation),
-        groups=groups,
-        data_format=data_format,
-        name=name,
-        dtype=dtype,
-        activation=activation,
-        implementation=implementation,
+        **given,
     )
+
+
+def _is_transposed(module: Any) -> bool:
+    """Whether a module is a transposed convolution, and not a plain one."""
+    needed = ("num_spatial_dims", "stride", "dilation", "groups", "weight")
+    if not all(hasattr(module, name) for name in needed):
+        raise TypeError(
+            "`module` must be an equinox.nn.ConvTranspose or an "
+            f"equinox.nn.Conv. Received: module={module!r} of type "
+            f"{type(module).__name__}."
+        )
+    return hasattr(module, "output_padding")
+
+
+def _plain_padding(module: Any) -> str | Pairs:
+    """The padding of a plain module: Keras's name of it, or zeros."""
+    padding = module.padding
+    pads = padding.startswith("SAME") if isinstance(padding, str) else padding
+    if module.padding_mode != "ZEROS" and np.any(pads):
+        raise ValueError(
+            "`module` must have padding_mode='ZEROS'. Pad with "
+            "`keras.ops.pad(x, ..., mode=...)`, and convert with `padding=0`. "
+            f"Received: padding_mode={module.padding_mode!r}."
+        )
+    if not isinstance(padding, str):
+        return tuple((left, right) for left, right in padding)
+    if padding != "SAME_LOWER":
+        # Keras's have the same zeros, also with strides.
+        return padding.lower()
+    if max(module.stride) > 1:
+        raise ValueError(
+            "`module` must not have the padding 'SAME_LOWER' with a stride: "
+            "Keras has no name for it, and the zeros depend on the input. "
+            f"Give them as numbers. Received: stride={module.stride}."
+        )
+    reach = [
+        effective_kernel(k, d) - 1
+        for k, d in zip(module.kernel_size, module.dilation, strict=True)
+    ]
+    return tuple((r - r // 2, r // 2) for r in reach)
 
 
 def _equinox_padding(module: Any) -> tuple[Any, tuple[int, ...] | None]:

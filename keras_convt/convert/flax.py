@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_convt.arguments import sizes
+from keras_convt.convert.plain import Pairs, plain_layer
 from keras_convt.convert.weights import (
     as_array,
     built_layer,
@@ -13,7 +14,6 @@ from keras_convt.convert.weights import (
 )
 from keras_convt.geometry import effective_kernel
 from keras_convt.layers import BY_RANK
-from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 
 
 def from_flax(
@@ -24,28 +24,34 @@ def from_flax(
     dtype: Any = None,
     activation: Any = None,
     implementation: str = "auto",
-) -> BaseConvTranspose:
-    """The layer that computes what a `flax.nnx.ConvTranspose` does.
+) -> Any:
+    """The layer that computes what a convolution of Flax does.
 
     Args:
-        module: The module. Its mask, if it has one, is applied to the kernel.
+        module: A `flax.nnx.ConvTranspose` or a `flax.nnx.Conv`. Its mask, if
+            it has one, is applied to the kernel.
         data_format: `"channels_last"`, which is Flax's, or
             `"channels_first"`. `None` is Keras's configured one.
         name: Name of the layer. `None` lets Keras choose one.
         dtype: Dtype or dtype policy of the layer. `None` is Keras's global
             policy, whatever the dtype of the module.
         activation: Activation function of the layer. `None` is none.
-        implementation: How the layer computes, as in
+        implementation: How a transposed layer computes, as in
             `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
-        A built layer of the module's rank.
+        A built layer of the module's rank: of a transposed module a
+        `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`,
+        of a plain one a `keras.layers.Conv1D`, `Conv2D` or `Conv3D`. A plain
+        one whose padding Keras does not have is a `keras.Sequential` of a
+        `ZeroPadding` and the convolution.
 
     Raises:
         TypeError: If `module` is no such module.
         ValueError: If no layer is equal to it: padding `"CIRCULAR"` or
-            `"CAUSAL"`, padding of more than `ke - 1` before the input,
-            strides together with dilation, or more than three axes.
+            `"REFLECT"`, strides together with dilation, an input dilation, or
+            more than three axes. Of a transposed module, padding `"CAUSAL"`
+            too, and padding of more than `ke - 1` before the input.
 
     Example:
 
@@ -55,18 +61,7 @@ def from_flax(
     )
     ```
     """
-    if type(module).__module__.startswith("flax.linen"):
-        raise TypeError(
-            "`module` must be a flax.nnx.ConvTranspose. One of flax.linen has "
-            "no weights of its own: build the flax.nnx.ConvTranspose of the "
-            "same arguments, and give it the kernel and the bias. "
-            f"Received: module={module!r}."
-        )
-    if not hasattr(module, "transpose_kernel"):
-        raise TypeError(
-            "`module` must be a flax.nnx.ConvTranspose. Received: "
-            f"module={module!r} of type {type(module).__name__}."
-        )
+    transposed = _is_transposed(module)
     kernel_size = tuple(module.kernel_size)
     rank = len(kernel_size)
     strides = sizes(or_one(module.strides), rank, "strides")
@@ -77,24 +72,76 @@ def from_flax(
     kernel = as_array(module.kernel[...])
     if module.mask is not None:
         kernel = kernel * as_array(module.mask).astype(kernel.dtype)
+    bias = None if module.bias is None else module.bias[...]
+    given: dict[str, Any] = {
+        "filters": module.out_features,
+        "strides": strides,
+        "dilation_rate": rates,
+        "data_format": data_format,
+        "name": name,
+        "dtype": dtype,
+        "activation": activation,
+        "implementation": implementation,
+    }
+    if not transposed:
+        return plain_layer(
+            kernel,
+            bias,
+            _plain_padding(module, rank),
+            groups=module.feature_group_count,
+            **given,
+        )
     if not module.transpose_kernel:
         # It is used as that of the convolution of the spread-out input:
         # turned round, with channels before filters.
         kernel = np.flip(np.swapaxes(kernel, -1, -2), tuple(range(rank)))
     return built_layer(
         kernel,
-        None if module.bias is None else module.bias[...],
+        bias,
         BY_RANK,
-        filters=module.out_features,
-        strides=strides,
         padding=_flax_padding(module.padding, kernel_size, rates),
-        dilation_rate=rates,
-        data_format=data_format,
-        name=name,
-        dtype=dtype,
-        activation=activation,
-        implementation=implementation,
+        **given,
     )
+
+
+def _is_transposed(module: Any) -> bool:
+    """Whether a module is a transposed convolution, and not a plain one."""
+    known = "`module` must be a flax.nnx.ConvTranspose or a flax.nnx.Conv. "
+    if type(module).__module__.startswith("flax.linen"):
+        raise TypeError(
+            f"{known}One of flax.linen has no weights of its own: build the "
+            "module of flax.nnx of the same arguments, and give it the kernel "
+            f"and the bias. Received: module={module!r}."
+        )
+    if hasattr(module, "transpose_kernel"):
+        return True
+    if not hasattr(module, "feature_group_count"):
+        raise TypeError(
+            f"{known}Received: module={module!r} of type "
+            f"{type(module).__name__}."
+        )
+    return False
+
+
+def _plain_padding(module: Any, rank: int) -> str | Pairs:
+    """The padding of a plain module: Keras's name of it, or zeros."""
+    padding = module.padding
+    if max(sizes(or_one(module.input_dilation), rank, "input_dilation")) > 1:
+        raise ValueError(
+            "`module` must not have an input dilation, which is that of a "
+            "transposed convolution: build the flax.nnx.ConvTranspose. "
+            f"Received: input_dilation={module.input_dilation!r}."
+        )
+    if not isinstance(padding, str):
+        return _pairs(padding, rank)
+    if padding not in ("VALID", "SAME", "CAUSAL"):
+        raise ValueError(
+            "`module` must have the padding 'VALID', 'SAME', 'CAUSAL' or "
+            "numbers. Pad with `keras.ops.pad(x, ..., mode=...)`, and convert "
+            f"with padding='VALID'. Received: padding={padding!r}."
+        )
+    # Keras's have the same zeros, also with strides.
+    return padding.lower()
 
 
 def _flax_padding(
@@ -111,9 +158,7 @@ def _flax_padding(
             )
         # The layer's have the same crops.
         return padding.lower()
-    if isinstance(padding, int):
-        padding = (padding,) * rank
-    pads = [(p, p) if isinstance(p, int) else tuple(p) for p in padding]
+    pads = _pairs(padding, rank)
     # All of the full sum is there with ke - 1 zeros on both sides.
     reach = [
         effective_kernel(k, d) - 1
@@ -129,3 +174,10 @@ def _flax_padding(
     return tuple(
         (r - low, r - high) for (low, high), r in zip(pads, reach, strict=True)
     )
+
+
+def _pairs(padding: Any, rank: int) -> Pairs:
+    """Zeros as Flax takes them, as one pair per axis."""
+    if isinstance(padding, int):
+        padding = (padding,) * rank
+    return tuple((p, p) if isinstance(p, int) else tuple(p) for p in padding)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_convt.keras2 import advice
 from keras_convt.layers import (
     DepthwiseConv1DTranspose,
     DepthwiseConv2DTranspose,
@@ -42,6 +43,7 @@ def check(layer: Any) -> None:
             "kernel: Conv1D, Conv2D, Conv3D, DepthwiseConv1D, "
             "DepthwiseConv2D, or a transposed one of these. Received: "
             f"layer={layer!r} of type {type(layer).__name__}."
+            f"{advice(layer)}"
         )
 
 

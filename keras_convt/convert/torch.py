@@ -2,11 +2,15 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_convt import arguments
 from keras_convt.convert import layouts
+from keras_convt.convert.plain import (
+    after_zeros,
+    name_or_zeros,
+    refuse_implementation,
+)
 from keras_convt.convert.weights import (
     PLAIN,
     as_array,
@@ -90,13 +94,8 @@ def from_torch(
     if transposed:
         given |= _transposed_padding(module, padding)
         given["implementation"] = implementation
-    elif implementation != "auto":
-        raise ValueError(
-            '`implementation` must be "auto" for a plain convolution, which '
-            "Keras computes. Received: "
-            f"implementation={implementation!r}."
-        )
     else:
+        refuse_implementation(implementation)
         given["padding"], before = _plain_padding(module, padding)
     layer = built_layer(
         layouts.swap(_torch_weight(module)),
@@ -109,7 +108,7 @@ def from_torch(
         layer = _normalized(layer, module)
     if before is None:
         return layer
-    return _after_zeros(layer, before, name)
+    return after_zeros(layer, before, name)
 
 
 def load_torch_weights(layer: Any, weight: Any, bias: Any = None) -> None:
@@ -235,47 +234,15 @@ def _plain_padding(module: Any, padding: Any) -> tuple[str, Any]:
                 f"`padding=0`. Received: padding_mode={mode!r}."
             )
     padding = arguments.padding(padding, rank)
-    if isinstance(padding, str):
-        if padding == "same" and max(module.stride) > 1:
-            raise ValueError(
-                '`padding` must not be "same" with a stride: Keras and '
-                "PyTorch do not mean the same by it. Give the zeros as "
-                f"numbers. Received: stride={tuple(module.stride)}."
-            )
-        return padding, None
-    if any(n < 0 for pair in padding for n in pair):
+    if padding == "same" and max(module.stride) > 1:
         raise ValueError(
-            "`padding` of a plain convolution must not be negative. "
-            f"Received: padding={padding!r}."
+            '`padding` must not be "same" with a stride: Keras and PyTorch '
+            "do not mean the same by it. Give the zeros as numbers. Received: "
+            f"stride={tuple(module.stride)}."
         )
-    if not any(n for pair in padding for n in pair):
-        return "valid", None
-    reach = [
-        (k - 1) * d
-        for k, d in zip(module.kernel_size, module.dilation, strict=True)
-    ]
-    same = tuple((r // 2, r - r // 2) for r in reach)
-    if padding == same and max(module.stride) == 1:
-        return "same", None
-    return "valid", padding
-
-
-def _after_zeros(layer: Any, pairs: Any, name: str | None) -> Any:
-    """A model of zeros at the ends of the steps, and a plain convolution."""
-    rank = len(pairs)
-    convolution = getattr(layer, "layer", layer)
-    padding = getattr(keras.layers, f"ZeroPadding{rank}D")(
-        pairs[0] if rank == 1 else pairs,
-        data_format=convolution.data_format,
+    return name_or_zeros(
+        padding, module.kernel_size, module.stride, module.dilation
     )
-    channels = layouts.channels(convolution, convolution.kernel)
-    steps: tuple[int | None, ...] = (None,) * rank
-    shape = (
-        (channels, *steps)
-        if convolution.data_format == "channels_first"
-        else (*steps, channels)
-    )
-    return keras.Sequential([keras.Input(shape), padding, layer], name=name)
 
 
 def _torch_weight(module: Any) -> np.ndarray:

@@ -103,9 +103,17 @@ class Interpolation(keras.initializers.Initializer):
             kernel, dtype=dtype or keras.config.floatx()
         )
 
-    def check_strides(self, strides: tuple[int, ...]) -> None:
-        """Refuse a layer with other strides. A layer calls it when built."""
-        refuse_others(self, self.strides, strides)
+    def check_strides(
+        self, strides: tuple[int, ...], name: str = "kernel_initializer"
+    ) -> None:
+        """Refuse a layer with other strides. A layer calls it when built.
+
+        Args:
+            strides: Those of the layer.
+            name: The argument of the layer that the initializer is, for the
+                error.
+        """
+        refuse_others(self, self.strides, strides, name)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -13,12 +13,15 @@ def checked(strides: Any) -> int | tuple[int, ...]:
 
 
 def refuse_others(
-    initializer: Any, strides: int | tuple[int, ...], of_layer: tuple[int, ...]
+    initializer: Any,
+    strides: int | tuple[int, ...],
+    of_layer: tuple[int, ...],
+    name: str,
 ) -> None:
     """Refuse a layer with other strides than those of its initializer."""
     if arguments.sizes(strides, len(of_layer), "strides") != tuple(of_layer):
         raise ValueError(
-            f"`kernel_initializer` must be for the strides of the layer. "
+            f"`{name}` must be for the strides of the layer. "
             f"Received: {type(initializer).__name__} with strides={strides}, "
             f"and a layer with strides={tuple(of_layer)}."
         )

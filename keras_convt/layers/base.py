@@ -11,6 +11,7 @@ from keras_convt.geometry import Axis
 from keras_convt.layers import holders, keras_objects, masking
 from keras_convt.layers.own_constructor import give_constructor
 from keras_convt.layers.setting import Setting
+from keras_convt.ops.backend import backend
 from keras_convt.ops.choice import check_implementation
 from keras_convt.ops.core import requested_steps
 from keras_convt.ops.formulations import FORMULATIONS
@@ -21,6 +22,13 @@ from keras_convt.types import Config, Shape
 
 def _sizes(layer: Any, value: Any, name: str) -> tuple[int, ...]:
     return arguments.sizes(value, layer.rank, name)
+
+
+def _strides(layer: Any, value: Any, name: str) -> tuple[int, ...]:
+    checked = _sizes(layer, value, name)
+    if layer._built_channels is not None:
+        layer._check_initializer(checked)
+    return checked
 
 
 def _output_padding(
@@ -53,11 +61,13 @@ class BaseTranspose(keras.layers.Layer):
     """
 
     rank: ClassVar[int]
+    # How the arguments of the kernel that has the strides begin.
+    kernel_argument: ClassVar[str] = "kernel"
     _known_axes: tuple[Axis, ...] | None = None
     _built_channels: int | None = None
 
     kernel_size = Setting(_sizes, fixed=True)
-    strides = Setting(_sizes)
+    strides = Setting(_strides)
     dilation_rate = Setting(_sizes)
     padding = Setting(
         lambda layer, value, name: arguments.padding(value, layer.rank, name)
@@ -170,7 +180,9 @@ class BaseTranspose(keras.layers.Layer):
     ) -> Tensor:
         if mask is not None:
             mask = masking.checked(mask, inputs.shape, self.data_format)
-            inputs = masking.zero_masked(inputs, mask, self.data_format)
+            inputs = backend.as_one_program(
+                masking.zero_masked, (inputs, mask), self.data_format
+            )
         outputs = self._transpose(inputs, output_size)
         if self.activation is not None:
             outputs = self.activation(outputs)
@@ -214,7 +226,9 @@ class BaseTranspose(keras.layers.Layer):
             # Each filter sees all channels, and each step is real.
             return None
         requested = requested_steps(output_size, self.rank, self.data_format)
-        return masking.output_mask(mask, self._axes, requested)
+        return backend.as_one_program(
+            masking.output_mask, (mask,), self._axes, requested
+        )
 
     def compute_output_shape(
         self, input_shape: Shape, output_size: Any = None
@@ -307,15 +321,10 @@ class BaseTranspose(keras.layers.Layer):
                 f"Received: input_shape={shape}, "
                 f"data_format={self.data_format!r}."
             )
-        geometry.output_shape(
-            shape,
-            self._axes,
-            0,
-            self.data_format,
-            requested_steps(
-                kwargs.get("output_size"), self.rank, self.data_format
-            ),
-        )
+        size = kwargs.get("output_size")
+        if size is None or not backend.has_stand_in_sizes(inputs):
+            size = requested_steps(size, self.rank, self.data_format)
+            geometry.output_shape(shape, self._axes, 0, self.data_format, size)
         if kwargs.get("mask") is not None:
             masking.checked(kwargs["mask"], shape, self.data_format)
 
@@ -353,6 +362,7 @@ class BaseTranspose(keras.layers.Layer):
         And from now on, refuse inputs with other channels.
         """
         self._check_implementation(self.implementation, channels)
+        self._check_initializer(self.strides)
         self._built_channels = channels
         self.input_spec = keras.layers.InputSpec(
             ndim=self.rank + 2,
@@ -372,6 +382,13 @@ class BaseTranspose(keras.layers.Layer):
                 dtype=self.compute_dtype,
             ),
         )
+
+    def _check_initializer(self, strides: tuple[int, ...]) -> None:
+        """Refuse an initializer that is for other strides, as `ICNR` is."""
+        name = f"{self.kernel_argument}_initializer"
+        check = getattr(getattr(self, name, None), "check_strides", None)
+        if check is not None:
+            check(strides, name)
 
     def _add_bias(self, filters: int) -> None:
         self.bias = (

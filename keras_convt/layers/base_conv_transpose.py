@@ -1,6 +1,6 @@
 """The transposed convolution of every rank: all but the rank."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -15,6 +15,7 @@ from keras_convt.types import (
     Config,
     DataFormat,
     KerasObject,
+    LayerOptions,
     OnePerAxis,
     Padding,
     Shape,
@@ -65,7 +66,7 @@ class BaseConvTranspose(StoredKernel):
         lora_alpha: float | None = None,
         quantization_config: Any = None,
         implementation: str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(
             kernel_size=kernel_size,

@@ -1,6 +1,6 @@
 """The depthwise transposed convolution of every rank."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -15,6 +15,7 @@ from keras_convt.types import (
     Config,
     DataFormat,
     KerasObject,
+    LayerOptions,
     OnePerAxis,
     Padding,
     Shape,
@@ -61,7 +62,7 @@ class BaseDepthwiseConvTranspose(StoredKernel):
         lora_alpha: float | None = None,
         quantization_config: Any = None,
         implementation: str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(
             kernel_size=kernel_size,

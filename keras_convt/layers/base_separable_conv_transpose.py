@@ -1,6 +1,6 @@
 """The separable transposed convolution of every rank."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -16,6 +16,7 @@ from keras_convt.types import (
     Config,
     DataFormat,
     KerasObject,
+    LayerOptions,
     OnePerAxis,
     Padding,
     Shape,
@@ -29,6 +30,8 @@ class BaseSeparableConvTranspose(BaseTranspose):
     then those that it has not; `keras_convt.SeparableConv1DTranspose` documents
     them.
     """
+
+    kernel_argument = "depthwise"
 
     filters = Setting(
         lambda layer, value, name: arguments.whole_number(
@@ -67,7 +70,7 @@ class BaseSeparableConvTranspose(BaseTranspose):
         *,
         output_padding: OnePerAxis | None = None,
         implementation: str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(
             kernel_size=kernel_size,
@@ -105,8 +108,10 @@ class BaseSeparableConvTranspose(BaseTranspose):
         self.pointwise_constraint = keras_objects.get(
             "pointwise_constraint", pointwise_constraint
         )
+        self._check_dtype()
 
     def build(self, input_shape: Shape) -> None:
+        self._check_dtype()
         channels = self._channels(input_shape)
         self._expect_channels(channels)
         self.depthwise_kernel = self.add_weight(
@@ -169,6 +174,16 @@ class BaseSeparableConvTranspose(BaseTranspose):
     def _filters(self, channels: int | None) -> int:
         return int(self.filters)
 
+    def _check_dtype(self) -> None:
+        """Refuse a policy that stands for `quantize`."""
+        if self.quantization_mode is not None:
+            raise ValueError(
+                f"`dtype` of {type(self).__name__} must not be a quantized "
+                "policy, because the layer has two kernels. A depthwise layer "
+                "and a Dense layer, which together compute the same, can "
+                f"have one. Received: dtype={self.dtype_policy.name!r}."
+            )
+
     def _transpose(self, inputs: Tensor, output_size: Any) -> Tensor:
         kernel = ops.convert_to_tensor(self.depthwise_kernel)
         depthwise = transposed_convolution(
@@ -180,14 +195,26 @@ class BaseSeparableConvTranspose(BaseTranspose):
             output_size,
             self.implementation,
         )
-        if self.data_format == "channels_first":
-            depthwise = to_channels_last(depthwise)
-        outputs = backend.matmul(
-            depthwise,
-            ops.reshape(self.pointwise_kernel, (-1, self.filters)),
+        return backend.as_one_program(
+            _pointwise,
+            (
+                depthwise,
+                ops.convert_to_tensor(self.pointwise_kernel),
+                self._bias(),
+            ),
+            self.data_format,
         )
-        if self.use_bias:
-            outputs = ops.add(outputs, self._bias())
-        if self.data_format == "channels_first":
-            outputs = to_channels_first(outputs)
-        return outputs
+
+
+def _pointwise(
+    inputs: Tensor, kernel: Tensor, bias: Tensor | None, data_format: str
+) -> Tensor:
+    """The convolution with one tap, a matrix product."""
+    if data_format == "channels_first":
+        inputs = to_channels_last(inputs)
+    outputs = backend.matmul(inputs, ops.reshape(kernel, kernel.shape[-2:]))
+    if bias is not None:
+        outputs = backend.add_bias(outputs, bias)
+    if data_format == "channels_first":
+        outputs = to_channels_first(outputs)
+    return outputs

@@ -1,18 +1,24 @@
 """Transposed convolution of volumes."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_convt.layers.base_conv_transpose import BaseConvTranspose
-from keras_convt.types import DataFormat, KerasObject, OnePerAxis, Padding
+from keras_convt.types import (
+    DataFormat,
+    KerasObject,
+    LayerOptions,
+    OnePerAxis,
+    Padding,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_convt")
 class Conv3DTranspose(BaseConvTranspose):
     """3D transposed convolution layer.
 
-    A drop-in replacement for `keras.layers.Conv3DTranspose`, whose
+    It is a drop-in replacement for `keras.layers.Conv3DTranspose`, whose
     `data_format` comes before `output_padding`. The arguments, the
     arithmetic of each axis, the call arguments and the errors are those of
     `keras_convt.Conv1DTranspose`, with these differences.
@@ -72,7 +78,7 @@ class Conv3DTranspose(BaseConvTranspose):
         lora_alpha: float | None = None,
         quantization_config: Any = None,
         implementation: str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(
             filters,

@@ -1,6 +1,6 @@
 """How a layer stores its kernel: as it is, with LoRA's factors, in int8."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 from keras import ops
@@ -27,8 +27,6 @@ class StoredKernel(BaseTranspose):
             `keras_convt.Conv1DTranspose`.
         **kwargs: Arguments of `BaseTranspose`.
     """
-
-    kernel_argument: ClassVar[str] = "kernel"
 
     lora_rank = Setting(
         lambda layer, value, name: (

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_convt.arguments import whole_number
+from keras_convt.keras2 import advice
 from keras_convt.streaming import table
 from keras_convt.streaming.exporting import stream_model
 from keras_convt.streaming.graph import ends_of, graph_of, is_functional
@@ -90,23 +91,23 @@ class StreamingModel:
     def output_ratio(self) -> Any:
         """Output steps for each input step, a `fractions.Fraction`.
 
-        Of a model with several outputs, a list; so are the latencies.
+        It is a list for a model with several outputs, as the latencies are.
         """
         return self._of_outputs(lambda signal: signal.rate)
 
     @property
     def block_size(self) -> int:
-        """Input steps whose multiples chunks are."""
+        """Each chunk must have a multiple of this number of input steps."""
         return self._plan.block_size
 
     @property
     def input_latency(self) -> Any:
-        """Input steps after which the first output step is one of the model."""
+        """Input steps that go in before the first step to keep comes out."""
         return self._of_outputs(lambda signal: signal.input_latency)
 
     @property
     def output_latency(self) -> Any:
-        """Output steps before those of the model: to be dropped."""
+        """Output steps to drop, which come before those of the model."""
         return self._of_outputs(lambda signal: signal.delay)
 
     def initial_state(
@@ -320,6 +321,7 @@ def _check_model(model: Any) -> None:
         raise TypeError(
             "`model` must be a keras.Sequential or a functional keras.Model. "
             f"Received: model={model!r} of type {type(model).__name__}."
+            f"{advice(model)}"
         )
     if not is_functional(model):
         raise TypeError(

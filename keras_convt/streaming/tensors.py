@@ -108,7 +108,9 @@ def traced_size(steps: Any) -> bool:
     if active == "torch":
         import torch
 
-        return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+        # PyTorch does not say what its type is.
+        jit: Any = torch.jit
+        return bool(jit.is_tracing())
     return active == "jax" and type(steps) is not int
 
 

@@ -35,6 +35,24 @@ def values(tensor):
     return tensor.detach().numpy()
 
 
+def outputs_of(modules, ranks, data_format):
+    """Inputs of modules of JAX, and their outputs, compiled as one."""
+    rng = np.random.default_rng(1234)
+    inputs = [rng.normal(size=(2, *(12, 11, 10)[:rank], 4)) for rank in ranks]
+    inputs = [x.astype("float32") for x in inputs]
+    if data_format == "channels_first":
+        inputs = [np.moveaxis(x, -1, 1) for x in inputs]
+
+    @jax.jit
+    def run_all(inputs):
+        return [
+            jax.vmap(module)(x)
+            for module, x in zip(modules, inputs, strict=True)
+        ]
+
+    return inputs, [np.asarray(y) for y in run_all(inputs)]
+
+
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_torchs_own_samples(rank):
     (info,) = (
@@ -258,24 +276,30 @@ FLAX = [
 def test_flax(transpose_kernel):
     failures = Failures()
     rngs = nnx.Rngs(0)
+    modules = []
     for number, arguments in enumerate(FLAX):
         padding = arguments["padding"]
         if padding == "pairs":
             padding = [(0, 3)] * len(arguments["kernel_size"])
-        module = nnx.ConvTranspose(
-            4,
-            6,
-            **{**arguments, "padding": padding},
-            transpose_kernel=transpose_kernel,
-            use_bias=number % 2 == 0,
-            bias_init=nnx.initializers.normal(1.0),
-            rngs=rngs,
+        modules.append(
+            nnx.ConvTranspose(
+                4,
+                6,
+                **{**arguments, "padding": padding},
+                transpose_kernel=transpose_kernel,
+                use_bias=number % 2 == 0,
+                bias_init=nnx.initializers.normal(1.0),
+                rngs=rngs,
+            )
         )
-        shape = (2, *(12, 11)[: len(module.kernel_size)], 4)
-        x = jax.random.normal(jax.random.key(number), shape)
+    ranks = [len(module.kernel_size) for module in modules]
+    inputs, outputs = outputs_of(modules, ranks, "channels_last")
+    for arguments, module, x, expected in zip(
+        FLAX, modules, inputs, outputs, strict=True
+    ):
         failures.compare(
             run(from_flax(module, "channels_last"), x),
-            np.asarray(module(x)),
+            expected,
             VALUES,
             transpose_kernel=transpose_kernel,
             **arguments,
@@ -296,28 +320,110 @@ EQUINOX = [
 
 def test_equinox():
     failures = Failures()
+    modules, configurations = [], []
     for number, arguments in enumerate(EQUINOX):
-        key, other = jax.random.split(jax.random.key(number))
         rank = np.size(arguments["kernel_size"])
         padding = arguments["padding"]
         if padding == "pair":
             padding = [(0, 2)] * rank
         if padding == 1 and arguments["kernel_size"] == 1:
             continue
-        module = equinox.nn.ConvTranspose(
-            rank,
-            4,
-            6,
-            **{**arguments, "padding": padding},
-            output_padding=number % min(2, arguments["stride"]),
-            use_bias=number % 3 > 0,
-            key=key,
+        configurations.append(arguments)
+        modules.append(
+            equinox.nn.ConvTranspose(
+                rank,
+                4,
+                6,
+                **{**arguments, "padding": padding},
+                output_padding=number % min(2, arguments["stride"]),
+                use_bias=number % 3 > 0,
+                key=jax.random.key(number),
+            )
         )
-        x = jax.random.normal(other, (2, 4, *(7, 6)[:rank]))
+    ranks = [module.num_spatial_dims for module in modules]
+    inputs, outputs = outputs_of(modules, ranks, "channels_first")
+    for arguments, module, x, expected in zip(
+        configurations, modules, inputs, outputs, strict=True
+    ):
         failures.compare(
             run(from_equinox(module, "channels_first"), x),
-            np.asarray(jax.vmap(module)(x)),
+            expected,
             VALUES,
             **arguments,
         )
+    failures.report()
+
+
+PLAIN = [
+    dict(kernel=k, strides=s, rates=d, padding=padding)
+    for k, (s, d), padding in itertools.product(
+        ((4,), (2, 5), (2, 1, 3)),
+        ((1, 1), (2, 1), (1, 2)),
+        ("SAME", "VALID", "CAUSAL", "SAME_LOWER", "pairs", 0),
+    )
+]
+
+
+def plain_module(framework, number, given):
+    """A module of a framework, or None where it has no such."""
+    rank, padding = len(given["kernel"]), given["padding"]
+    pads = [(0, 3)] * rank if padding == "pairs" else padding
+    groups = 1 + number % 2
+    if framework == "flax":
+        if padding == "SAME_LOWER" or (padding == "CAUSAL" and rank > 1):
+            return None
+        return nnx.Conv(
+            4,
+            6,
+            given["kernel"],
+            given["strides"],
+            padding=pads,
+            kernel_dilation=given["rates"],
+            feature_group_count=groups,
+            use_bias=number % 5 > 0,
+            bias_init=nnx.initializers.normal(1.0),
+            rngs=nnx.Rngs(number),
+        )
+    if padding == "CAUSAL":
+        return None
+    return equinox.nn.Conv(
+        rank,
+        4,
+        6,
+        given["kernel"],
+        given["strides"],
+        pads,
+        given["rates"],
+        groups,
+        use_bias=number % 5 > 0,
+        key=jax.random.key(number),
+    )
+
+
+@pytest.mark.parametrize(
+    ("framework", "convert", "data_format"),
+    [
+        ("flax", from_flax, "channels_last"),
+        ("equinox", from_equinox, "channels_first"),
+    ],
+)
+def test_plain_convolutions_of_jax(framework, convert, data_format):
+    failures = Failures()
+    modules, configurations = [], []
+    for number, given in enumerate(PLAIN):
+        if given["padding"] == "SAME_LOWER" and given["strides"] > 1:
+            continue
+        module = plain_module(framework, number, given)
+        if module is not None:
+            modules.append(module)
+            configurations.append(given)
+    ranks = [len(given["kernel"]) for given in configurations]
+    inputs, outputs = outputs_of(modules, ranks, data_format)
+    for given, module, x, expected in zip(
+        configurations, modules, inputs, outputs, strict=True
+    ):
+        failures.compare(
+            run(convert(module, data_format), x), expected, VALUES, **given
+        )
+    assert failures.compared >= 35
     failures.report()

@@ -34,6 +34,18 @@ Conv1DTranspose(
 Conv2DTranspose(4, (3, 5), 2, padding=((1, 2), (0, 1)))
 Conv3DTranspose(4, 3, (1, 2, 2), "valid", "channels_first")
 keras_convt.DepthwiseConv1DTranspose(3, 2, depth_multiplier=2)
+keras_convt.DepthwiseConv2DTranspose(3, name=None, autocast=False)
+
+
+class Louder(Conv1DTranspose):
+    """A subclass that takes what the layer takes, and more."""
+
+    def __init__(self, *args: Any, gain: float = 2.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.gain = gain
+
+
+Louder(4, 3, gain=1.0)
 keras_convt.SeparableConv2DTranspose(8, 3, 2, "same", data_format=None)
 
 # Calls, and what streams.

@@ -25,6 +25,11 @@ keras_convt.StreamingModel()  # wrong
 keras_convt.explain()  # wrong
 
 # Arguments that do not exist.
+Conv1DTranspose(4, 3, stride=2)  # wrong
+keras_convt.Conv2DTranspose(4, 3, kernel_init="zeros")  # wrong
+keras_convt.Conv3DTranspose(4, 3, depth_multiplier=2)  # wrong
+keras_convt.DepthwiseConv1DTranspose(3, filters=2)  # wrong
+keras_convt.SeparableConv2DTranspose(4, 3, lora_rank=2)  # wrong
 layer_conv_1d_transpose(None, 4, 3, stride=2)  # wrong
 layer_conv_1d_transpose(x, 4, 3, activ="relu")  # wrong
 keras_convt.initializers.ICNR(stride=2)  # wrong
@@ -39,6 +44,8 @@ Conv1DTranspose(4, 3, data_format="last")  # wrong
 Conv1DTranspose(4, 3, use_bias="yes")  # wrong
 Conv1DTranspose(4, 3, groups="2")  # wrong
 Conv1DTranspose(4, 3, lora_rank="2")  # wrong
+Conv1DTranspose(4, 3, name=5)  # wrong
+Conv1DTranspose(4, 3, trainable="no")  # wrong
 layer_conv_1d_transpose(None, "four", 3)  # wrong
 layer_conv_1d_transpose(None, 4, 3, 2, "smae")  # wrong
 layer_conv_1d_transpose(None, 4, 3, name=5)  # wrong
