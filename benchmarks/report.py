@@ -226,7 +226,7 @@ def fit_table(fits: list[Row]) -> str:
     return "\n".join(lines)
 
 
-# A contender's marker and size. What is not ours is grey and hollow.
+# A contender's marker and size. What is not ours is gray and hollow.
 MARKERS = {"flax": "s", "equinox": "^", "tf.nn": "D", "torch.nn": "v"}
 COLORS = {"forward": "tab:blue", "forward+backward": "tab:orange"}
 

@@ -30,7 +30,7 @@ def plot_connectivity(
     """Draw which input steps reach which output steps of a layer.
 
     Inputs are above, outputs below, with a line for each contribution. What
-    the padding crops is grey. Under each output a bar counts its
+    the padding crops is gray. Under each output a bar counts its
     contributions: red ones have fewer than others, so that a checkerboard may
     show; pale ones are near an end of the signal.
 

@@ -11,6 +11,7 @@ import copy
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def tune(
     margin: float = 0.05,
     verbose: Any = True,
 ) -> Tuning:
-    """Measure how each transposed layer of a model had best compute.
+    """Measure which implementation of each transposed layer is fastest.
 
     Each layer gets each implementation that it supports, one after another,
     and the whole model is timed with it and without it in turn: a training
@@ -213,7 +214,14 @@ class _TimedModels:
         return None
 
     def _copy(self, model: keras.Model) -> keras.Model:
-        made = copy.deepcopy(model)
+        with warnings.catch_warnings():
+            # Keras warns that the optimizer of a model that has not been
+            # trained has fewer variables than that of its copy (3.15.1). The
+            # copy gets another one.
+            warnings.filterwarnings(
+                "ignore", message="Skipping variable loading for optimizer"
+            )
+            made = copy.deepcopy(model)
         outputs = made(self.inputs)
         self.targets = keras.tree.map_structure(keras.ops.zeros_like, outputs)
         made.compile(

@@ -18,12 +18,12 @@ SMALLEST_SQUARE = 1e-30
 
 @keras.saving.register_keras_serializable(package="keras_convt")
 class WeightNormalization(layers.Wrapper):
-    """Learns the length and the direction of a layer's kernel apart.
+    """Learns the length and the direction of a layer's kernel separately.
 
     The layer computes with `g * v / |v|`, where `v` is its own kernel and `g`
     a weight of the wrapper. `g` starts as `|v|`, so that the layer computes
     at first what it would without the wrapper. Most vocoders and audio codecs
-    are trained so. The same as PyTorch's
+    are trained this way. It does the same as PyTorch's
     `torch.nn.utils.parametrizations.weight_norm`.
 
     Regularizers and constraints of the kernel are those of `v`.

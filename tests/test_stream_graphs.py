@@ -10,6 +10,8 @@ from streams import check, randomize, streamed
 import keras_convt
 from keras_convt import StreamingModel
 
+pytestmark = pytest.mark.usefixtures("quick_weights")
+
 same = {"padding": "same"}
 
 
@@ -263,7 +265,9 @@ def test_a_speaker_and_two_signals(rng):
     assert stream.output_latency == 2
     # What the speaker makes is made once, and is the state's.
     state = stream.initial_state(2, [np.ones((2, 5))])
-    assert [n for n in state if n.endswith("static")] == ["expand_dims_static"]
+    (name,) = (n for n in state if n.endswith("static"))
+    # Keras counts the operations of a kind that were made before.
+    assert name.startswith("expand_dims")
     by_name = StreamingModel(model, static=["speaker"])
     assert repr(by_name) == repr(stream)
 
@@ -281,8 +285,9 @@ def test_two_outputs(rng):
     sound = rng.normal(size=(1, 6, 4)).astype("float32")
     state = stream.initial_state(1)
     found = {"slow": [], "fast": []}
+    step = compiled_if_quicker(stream.step)
     for chunk in np.split(sound, 3, axis=1):
-        outputs, state = stream.step(chunk, state)
+        outputs, state = step(chunk, state)
         for name, output in outputs.items():
             found[name].append(ops.convert_to_numpy(output))
     for name, output in stream.flush(state).items():
@@ -316,14 +321,16 @@ def test_reset_of_single_entries(rng):
     inputs = keras.Input((None, 4))
     model = randomize(keras.Model(inputs, unet(inputs)), rng)
     stream = StreamingModel(model)
+    step = compiled_if_quicker(stream.step)
+    reset = compiled_if_quicker(stream.reset)
     x = rng.normal(size=(3, 8, 4)).astype("float32")
-    y = rng.normal(size=(3, 12, 4)).astype("float32")
-    _, state = stream.step(x, stream.initial_state(3))
+    y = rng.normal(size=(3, 8, 4)).astype("float32")
+    _, state = step(x, stream.initial_state(3))
+    alone, _ = step(y, stream.initial_state(3))
+    further, _ = step(y, state)
     for entries in ([1], [False, True, False]):
-        begun = stream.reset(state, entries)
-        found, _ = stream.step(y, begun)
-        alone, _ = stream.step(y, stream.initial_state(3))
-        further, _ = stream.step(y, state)
+        begun = reset(state, np.array(entries))
+        found, _ = step(y, begun)
         for number, expected in enumerate((further, alone, further)):
             np.testing.assert_allclose(
                 ops.convert_to_numpy(found)[number],

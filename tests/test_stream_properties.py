@@ -12,6 +12,8 @@ from streams import check, inference, randomize
 import keras_convt
 from keras_convt import StreamingModel
 
+pytestmark = pytest.mark.usefixtures("quick_weights")
+
 # Each makes a new tensor of another. Strides are undone by the same draw, so
 # that branches can be merged.
 PADDINGS = st.sampled_from(["same", "causal"])

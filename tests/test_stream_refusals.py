@@ -8,6 +8,8 @@ from keras import layers, ops
 import keras_convt
 from keras_convt import StreamingModel
 
+pytestmark = pytest.mark.usefixtures("quick_weights")
+
 
 class Doubled(layers.Conv1D):
     def call(self, inputs):

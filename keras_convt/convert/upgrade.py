@@ -98,10 +98,10 @@ def downgrade_model(
 ) -> keras.Model:
     """A copy of a model, with the built-in layers in place of ours.
 
-    The way back from `upgrade_model`. What LoRA has learnt is merged into the
-    kernel, and initializers of this package become Keras's default ones. The
-    copy needs Keras alone. The built-in layers have no masks: where a mask
-    reaches one of ours, the outputs differ.
+    This is the way back from `upgrade_model`. What LoRA has learned is merged
+    into the kernel, and initializers of this package become Keras's default
+    ones. The copy needs only Keras. The built-in layers have no masks: where a
+    mask reaches one of ours, the outputs differ.
 
     Args:
         model: As for `upgrade_model`.

@@ -123,8 +123,8 @@ def print_table(numbers: dict[str, Any]) -> None:
         print(f"  {name:<30}{value:9.4f}")
     best = min(v for name, v in errors.items() if "interpolation" in name)
     print(
-        f"  {OURS} errs {best / errors[OURS]:.1f} times less than the better "
-        "interpolation."
+        f"  The error of {OURS} is {best / errors[OURS]:.1f} times smaller "
+        "than that of the better interpolation."
     )
 
     seconds = numbers["seconds_per_step"]

@@ -11,6 +11,7 @@ from keras_convt.geometry import Axis
 from keras_convt.layers import holders, keras_objects, masking
 from keras_convt.layers.own_constructor import give_constructor
 from keras_convt.layers.setting import Setting
+from keras_convt.ops.backend import backend
 from keras_convt.ops.choice import check_implementation
 from keras_convt.ops.core import requested_steps
 from keras_convt.ops.formulations import FORMULATIONS
@@ -179,7 +180,9 @@ class BaseTranspose(keras.layers.Layer):
     ) -> Tensor:
         if mask is not None:
             mask = masking.checked(mask, inputs.shape, self.data_format)
-            inputs = masking.zero_masked(inputs, mask, self.data_format)
+            inputs = backend.as_one_program(
+                masking.zero_masked, (inputs, mask), self.data_format
+            )
         outputs = self._transpose(inputs, output_size)
         if self.activation is not None:
             outputs = self.activation(outputs)
@@ -223,7 +226,9 @@ class BaseTranspose(keras.layers.Layer):
             # Each filter sees all channels, and each step is real.
             return None
         requested = requested_steps(output_size, self.rank, self.data_format)
-        return masking.output_mask(mask, self._axes, requested)
+        return backend.as_one_program(
+            masking.output_mask, (mask,), self._axes, requested
+        )
 
     def compute_output_shape(
         self, input_shape: Shape, output_size: Any = None
@@ -316,15 +321,10 @@ class BaseTranspose(keras.layers.Layer):
                 f"Received: input_shape={shape}, "
                 f"data_format={self.data_format!r}."
             )
-        geometry.output_shape(
-            shape,
-            self._axes,
-            0,
-            self.data_format,
-            requested_steps(
-                kwargs.get("output_size"), self.rank, self.data_format
-            ),
-        )
+        size = kwargs.get("output_size")
+        if size is None or not backend.has_stand_in_sizes(inputs):
+            size = requested_steps(size, self.rank, self.data_format)
+            geometry.output_shape(shape, self._axes, 0, self.data_format, size)
         if kwargs.get("mask") is not None:
             masking.checked(kwargs["mask"], shape, self.data_format)
 

@@ -195,14 +195,26 @@ class BaseSeparableConvTranspose(BaseTranspose):
             output_size,
             self.implementation,
         )
-        if self.data_format == "channels_first":
-            depthwise = to_channels_last(depthwise)
-        outputs = backend.matmul(
-            depthwise,
-            ops.reshape(self.pointwise_kernel, (-1, self.filters)),
+        return backend.as_one_program(
+            _pointwise,
+            (
+                depthwise,
+                ops.convert_to_tensor(self.pointwise_kernel),
+                self._bias(),
+            ),
+            self.data_format,
         )
-        if self.use_bias:
-            outputs = ops.add(outputs, self._bias())
-        if self.data_format == "channels_first":
-            outputs = to_channels_first(outputs)
-        return outputs
+
+
+def _pointwise(
+    inputs: Tensor, kernel: Tensor, bias: Tensor | None, data_format: str
+) -> Tensor:
+    """The convolution with one tap, a matrix product."""
+    if data_format == "channels_first":
+        inputs = to_channels_last(inputs)
+    outputs = backend.matmul(inputs, ops.reshape(kernel, kernel.shape[-2:]))
+    if bias is not None:
+        outputs = backend.add_bias(outputs, bias)
+    if data_format == "channels_first":
+        outputs = to_channels_first(outputs)
+    return outputs

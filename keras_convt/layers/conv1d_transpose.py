@@ -11,9 +11,10 @@ class Conv1DTranspose(StreamingConvTranspose):
 
     It goes in the opposite direction of a convolution: from something that
     has the shape of a convolution's output to something that has the shape
-    of its input, with the same connectivity. A drop-in replacement for
-    `keras.layers.Conv1DTranspose`: the same arguments, weights and results.
-    What it adds is keyword-only or a new value.
+    of its input, with the same connectivity. It is a drop-in replacement for
+    `keras.layers.Conv1DTranspose`, with the same arguments, weights and
+    results. The arguments that it adds are keyword-only, and `padding` has new
+    values.
 
     With `ke = (kernel_size - 1) * dilation_rate + 1`, the output has these
     steps for an input of `steps` (Dumoulin & Visin, "A guide to convolution
@@ -36,10 +37,10 @@ class Conv1DTranspose(StreamingConvTranspose):
             to the next. `strides > 1` is incompatible with
             `dilation_rate > 1`. Defaults to `1`.
         padding: string in any case, or whole numbers. `"valid"` crops
-            nothing. `"same"` crops evenly at both ends, so that the output
-            has `strides` times the steps of the input. `"causal"` crops the
-            end only, so that output step `n` depends on no input step after
-            `n // strides`. A pair `(left, right)`, or an int for both, crops
+            nothing. `"same"` crops both ends (of an odd number, one step more
+            at the end), so that the output has `strides` times the steps of
+            the input. `"causal"` crops the end only, so that output step `n`
+            depends on no input step after `n // strides`. A pair `(left, right)`, or an int for both, crops
             so many output steps; a negative `right` appends zeros.
             Defaults to `"valid"`.
         output_padding: int or sequence of 1 int, output steps added to the
@@ -80,10 +81,10 @@ class Conv1DTranspose(StreamingConvTranspose):
     Call arguments:
         inputs: Tensor, see below.
         output_size: The output's steps: an int, a sequence of 1 int, or a
-            tensor with the steps that are meant. Legal are the lengths whose
-            forward convolution with these settings has the steps of
-            `inputs`; the layer is then its exact transpose. Defaults to
-            `None`: the length above.
+            tensor that has these steps. A length is allowed if a convolution
+            with these settings makes the steps of `inputs` out of it. The
+            layer is then the exact transpose of that convolution. Defaults
+            to `None`, which gives the length above.
         mask: Optional bool tensor of shape `(batch, steps)`. Steps where it
             is False contribute nothing. One of shape `(batch,)` is for whole
             signals. Keras passes the mask that a layer before made.

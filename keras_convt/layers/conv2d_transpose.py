@@ -9,9 +9,9 @@ from keras_convt.layers.base_conv_transpose import BaseConvTranspose
 class Conv2DTranspose(BaseConvTranspose):
     """2D transposed convolution layer.
 
-    A drop-in replacement for `keras.layers.Conv2DTranspose`. The arguments,
-    the arithmetic of each axis, the call arguments and the errors are those
-    of `keras_convt.Conv1DTranspose`, with these differences.
+    It is a drop-in replacement for `keras.layers.Conv2DTranspose`. The
+    arguments, the arithmetic of each axis, the call arguments and the errors
+    are those of `keras_convt.Conv1DTranspose`, with these differences.
 
     Args:
         kernel_size: int for both axes, or sequence of 2.

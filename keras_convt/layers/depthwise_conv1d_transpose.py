@@ -22,7 +22,7 @@ class DepthwiseConv1DTranspose(BaseDepthwiseConvTranspose):
             lora_alpha, quantization_config, implementation: As in
             `keras_convt.Conv1DTranspose`. The last five are keyword-only.
         depth_multiplier: int, output channels of each input channel. Those
-            of one input channel stand together. Defaults to `1`.
+            of one input channel are next to each other. Defaults to `1`.
         depthwise_initializer: Initializer of the kernel, of shape
             `(kernel_size, depth_multiplier, channels)`. `None` is
             `"glorot_uniform"`.

@@ -11,9 +11,9 @@ from keras_convt.layers.base_separable_conv_transpose import (
 class SeparableConv1DTranspose(BaseSeparableConvTranspose):
     """1D separable transposed convolution layer.
 
-    A depthwise transposed convolution, then a pointwise convolution that
-    mixes the channels, then bias and activation: the order of
-    `keras.layers.SeparableConv1D`.
+    It computes a depthwise transposed convolution, then a pointwise
+    convolution that mixes the channels, then the bias and the activation.
+    This is the order of `keras.layers.SeparableConv1D`.
 
     Args:
         filters: int, the number of channels of the output.

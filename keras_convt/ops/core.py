@@ -14,7 +14,7 @@ from keras_convt.ops.backend.generic import dtype_of, positions_of
 from keras_convt.ops.choice import check_implementation, choose
 from keras_convt.ops.formulations import FORMULATIONS
 from keras_convt.ops.problem import Choice, Problem
-from keras_convt.ops.types import Size, Tensor
+from keras_convt.ops.types import Crops, Size, Sizes, Tensor
 from keras_convt.ops.window import to_channels_first, to_channels_last
 
 
@@ -214,56 +214,92 @@ def transposed_convolution(
     And the `bias` of shape `(filters,)`, if there is one, because some
     formulations add it in the same pass.
     """
-    if data_format == "channels_first":
-        inputs = to_channels_last(inputs)
     if inputs.dtype != kernel.dtype:
         dtype = _common_dtype(inputs, kernel)
         inputs, kernel = ops.cast(inputs, dtype), ops.cast(kernel, dtype)
     requested = requested_steps(output_size, len(axes), data_format)
+    filters = kernel.shape[-2] * groups
+    if requested is not None and backend.has_stand_in_sizes(inputs):
+        # Only the shape is wanted.
+        shape = (*requested, filters)
+        if data_format == "channels_first":
+            shape = (filters, *requested)
+        return ops.broadcast_to(ops.sum(inputs), (inputs.shape[0], *shape))
     geometry.output_shape(
-        inputs.shape, axes, kernel.shape[-2], "channels_last", _known(requested)
+        inputs.shape, axes, filters, data_format, _known(requested)
     )
-    steps = ops.shape(inputs)[1:-1]
+    steps = geometry.spatial(ops.shape(inputs), data_format)
     crops = [axis.crop for axis in axes]
-    known = True
+    window = None
     if requested is not None:
         crops = [
             axis.crop_to(n, size)
             for axis, n, size in zip(axes, steps, requested, strict=True)
         ]
-        known = all(isinstance(side, int) for crop in crops for side in crop)
+        if not all(isinstance(side, int) for crop in crops for side in crop):
+            window = tuple(left for left, _ in crops), requested
+            # The zeros that are past the end of any window: less than a
+            # stride, and those of a negative crop.
+            crops = [(0, min(axis.crop[1], 0) - axis.stride) for axis in axes]
     problem = Problem(
         kernel_size=tuple(axis.kernel_size for axis in axes),
         strides=tuple(axis.stride for axis in axes),
         dilation_rate=tuple(axis.dilation_rate for axis in axes),
         groups=groups,
         channels=kernel.shape[-1],
-        filters=kernel.shape[-2] * groups,
-        positions=positions_of(inputs),
+        filters=filters,
+        positions=positions_of((inputs.shape[0], *steps)),
         steps=steps if all(isinstance(n, int) for n in steps) else None,
         dtype=dtype_of(inputs),
         context=backend.context(inputs),
     )
-    outputs = backend.run(
+    return backend.as_one_program(
+        _computed,
+        (inputs, kernel, bias),
         _formulation(choose(problem, implementation)),
-        inputs,
-        kernel,
-        bias if known else None,
+        data_format,
         problem.strides,
         problem.dilation_rate,
         groups,
-        # The zeros that are past the end of any window: less than a stride,
-        # and those of a negative crop.
-        tuple(crops)
-        if known
-        else tuple((0, min(axis.crop[1], 0) - axis.stride) for axis in axes),
+        tuple(crops),
+        window,
+    )
+
+
+def _computed(
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    formulation: Callable[..., Tensor],
+    data_format: str,
+    strides: Sizes,
+    dilation_rate: Sizes,
+    groups: int,
+    crops: Crops,
+    window: tuple[tuple[Size, ...], tuple[Size, ...]] | None,
+) -> Tensor:
+    """A sum by a formulation that was chosen, with tensors as they came.
+
+    `window` has the place and the size of what is cut out of it, one of each
+    for each axis, where only the running graph knows them.
+    """
+    if data_format == "channels_first":
+        inputs = to_channels_last(inputs)
+    outputs = backend.run(
+        formulation,
+        inputs,
+        kernel,
+        bias if window is None else None,
+        strides,
+        dilation_rate,
+        groups,
+        crops,
     )
     outputs = backend.in_memory_format_of(inputs, outputs)
-    if requested is not None and not known:
-        outputs = backend.window(
-            outputs, tuple(left for left, _ in crops), requested
-        )
-        outputs = outputs if bias is None else ops.add(outputs, bias)
+    if window is not None:
+        outputs = backend.window(outputs, *window)
+        if bias is not None:
+            outputs = backend.add_bias(outputs, bias)
     if data_format == "channels_first":
         outputs = to_channels_first(outputs)
     return outputs
@@ -273,7 +309,15 @@ def _formulation(choice: Choice) -> Callable[..., Tensor]:
     formulation = FORMULATIONS[choice.name]
     if choice.each is None:
         return formulation
-    return functools.partial(formulation, each=FORMULATIONS[choice.each])
+    return _with_each(formulation, FORMULATIONS[choice.each])
+
+
+@functools.cache
+def _with_each(
+    formulation: Callable[..., Tensor], each: Callable[..., Tensor]
+) -> Callable[..., Tensor]:
+    # The same object every time: programs are kept by it.
+    return functools.partial(formulation, each=each)
 
 
 def requested_steps(
@@ -281,7 +325,8 @@ def requested_steps(
 ) -> tuple[Size, ...] | None:
     """The steps that `output_size` asks for, one an axis.
 
-    A tensor's steps may be None (symbolic) or scalar tensors.
+    Steps may be None, of a symbolic tensor, or what only the running graph
+    knows, where it traces one.
     """
     if output_size is None:
         return None
@@ -293,6 +338,15 @@ def requested_steps(
     if ops.is_tensor(output_size):
         # A layer's call makes tensors of NumPy's numbers and arrays.
         output_size = ops.convert_to_numpy(output_size).tolist()
+    if arguments.is_sequence(output_size) and len(output_size) == rank:
+        return tuple(
+            size
+            if backend.is_open_size(size)
+            else arguments.sizes((size,), 1, "output_size")[0]
+            for size in output_size
+        )
+    if backend.is_open_size(output_size):
+        return (output_size,) * rank
     return arguments.sizes(output_size, rank, "output_size")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_convt.ops.backend import backend
 from keras_convt.ops.types import Tensor
 
 
@@ -39,10 +40,18 @@ def dequantize_kernel(
     values: Tensor, scale: Tensor, groups: int, dtype: str
 ) -> Tensor:
     """The kernel that `quantize_kernel` made `values` and `scale` of."""
+    return backend.as_one_program(_dequantized, (values, scale), groups, dtype)
+
+
+def _dequantized(
+    values: Tensor, scale: Tensor, groups: int, dtype: str
+) -> Tensor:
     by_group = _by_group(ops.cast(values, dtype), groups)
+    *front, filters, _, _ = by_group.shape
     scale = ops.transpose(ops.reshape(ops.cast(scale, dtype), (groups, -1)))
-    kernel = ops.divide(by_group, ops.expand_dims(scale, -1))
-    return ops.reshape(kernel, values.shape)
+    # With as many axes, because users can forbid JAX to add them.
+    scale = ops.reshape(scale, (*(1 for _ in front), filters, groups, 1))
+    return ops.reshape(ops.divide(by_group, scale), values.shape)
 
 
 def round_inputs(
@@ -59,12 +68,15 @@ def round_inputs(
         channel_axis: int.
         quantizer: A `keras.quantizers.Quantizer`, or None for the above.
     """
-    if quantizer is None:
-        values, scale = keras.quantizers.abs_max_quantize(
-            inputs, axis=channel_axis
-        )
-    else:
-        values, scale = quantizer(inputs, axis=channel_axis)
+    if quantizer is not None:
+        return _rounded(inputs, channel_axis, quantizer)
+    return backend.as_one_program(
+        _rounded, (inputs,), channel_axis, keras.quantizers.abs_max_quantize
+    )
+
+
+def _rounded(inputs: Tensor, channel_axis: int, quantizer: Any) -> Tensor:
+    values, scale = quantizer(inputs, axis=channel_axis)
     rounded = ops.divide(ops.cast(values, inputs.dtype), scale)
     return ops.add(inputs, ops.stop_gradient(ops.subtract(rounded, inputs)))
 

@@ -38,17 +38,20 @@ class StreamStep(keras.layers.Layer):
         ]
 
     def _whole_blocks(self, chunk: Any) -> Any:
-        """A chunk that PyTorch's tracing may have cut to less than a block.
+        """A chunk of which a graph knows that it is whole blocks.
 
-        Keras 3.15.1 traces with 1 in the place of every open size. Zeros make
-        it a block; of a chunk of whole blocks nothing changes.
+        Zeros complete the last block; a chunk of whole blocks stays as it is.
+        PyTorch needs it because Keras 3.15.1 traces with 1 in the place of
+        every open size. JAX compares open sizes as expressions: that of a
+        branch which is halved and doubled is else another than that of a
+        branch which is not.
         """
         block = self.stream.block_size
-        if block == 1 or not tensors.tracing():
-            return chunk
         plan = self.stream._plan
         axis = plan.signals[id(plan.timed[0])].axis
-        steps = chunk.shape[axis]
+        steps = tensors.steps_of(chunk, axis)
+        if block == 1 or not tensors.traced_size(steps):
+            return chunk
         shape = list(chunk.shape)
         shape[axis] = block - 1
         zeros = keras.ops.zeros(shape, chunk.dtype)
@@ -130,14 +133,6 @@ def stream_model(
         for label, output in zip(labels, outputs, strict=True)
     ]
     model = keras.Model(inputs, outputs, name=f"{stream.model.name}_step")
-    # Keras exports only what was called.
-    model(
-        [
-            keras.ops.zeros(
-                [size or plan.block_size for size in tensor.shape],
-                tensor.dtype,
-            )
-            for tensor in inputs
-        ]
-    )
+    # Keras exports only what was called; shapes are enough.
+    model([keras.KerasTensor(t.shape, t.dtype) for t in inputs])
     return model

@@ -91,23 +91,23 @@ class StreamingModel:
     def output_ratio(self) -> Any:
         """Output steps for each input step, a `fractions.Fraction`.
 
-        Of a model with several outputs, a list; so are the latencies.
+        It is a list for a model with several outputs, as the latencies are.
         """
         return self._of_outputs(lambda signal: signal.rate)
 
     @property
     def block_size(self) -> int:
-        """Input steps whose multiples chunks are."""
+        """Each chunk must have a multiple of this number of input steps."""
         return self._plan.block_size
 
     @property
     def input_latency(self) -> Any:
-        """Input steps after which the first output step is one of the model."""
+        """Input steps that go in before the first step to keep comes out."""
         return self._of_outputs(lambda signal: signal.input_latency)
 
     @property
     def output_latency(self) -> Any:
-        """Output steps before those of the model: to be dropped."""
+        """Output steps to drop, which come before those of the model."""
         return self._of_outputs(lambda signal: signal.delay)
 
     def initial_state(

@@ -102,13 +102,16 @@ def full_transposed_convolution(
     )
 
 
-def tracing() -> bool:
-    """Whether PyTorch traces a graph with example sizes."""
-    if keras.backend.backend() != "torch":
-        return False
-    import torch
+def traced_size(steps: Any) -> bool:
+    """Whether a size of a chunk is one that JAX or PyTorch traces as open."""
+    active = keras.backend.backend()
+    if active == "torch":
+        import torch
 
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+        # PyTorch does not say what its type is.
+        jit: Any = torch.jit
+        return bool(jit.is_tracing())
+    return active == "jax" and type(steps) is not int
 
 
 def _few_steps(inputs: Any) -> bool:

@@ -409,8 +409,8 @@ MODELS = {
 }
 
 
-def small(name):
+def small(name, **further):
     """A small model of `MODELS`."""
     kind, build = MODELS[name]
     defaults, changed = SMALL[kind]
-    return build(configuration(defaults, **changed))
+    return build(configuration(defaults, **{**changed, **further}))

@@ -12,13 +12,17 @@ import torch
 import transformers
 from decoders import Snake, configuration
 from keras import layers
+from streams import cuts, inference, streamed
 from torch import nn
+from transformers.models.dac import modeling_dac
+from transformers.models.encodec import modeling_encodec
 from transformers.models.fastspeech2_conformer import (
     modeling_fastspeech2_conformer as fastspeech2,
 )
+from transformers.models.mimi import modeling_mimi
 from transformers.models.sam import modeling_sam
 
-from keras_convt import load_torch_weights
+from keras_convt import StreamingModel, load_torch_weights
 
 PEAK = 1e-5
 
@@ -74,6 +78,18 @@ def assert_equal(model, expected, x):
     peak = np.abs(expected).max()
     assert peak > 1e-2
     assert np.abs(y - expected).max() < PEAK * peak
+
+
+def assert_streams(model, expected, x):
+    """Compare the stream's outputs with those of the module for all at once."""
+    stream = StreamingModel(model, pointwise=[Snake])
+    blocks = x.shape[2] // stream.block_size
+    inputs = np.moveaxis(x.numpy(), 1, -1)
+    with inference():
+        y = streamed(stream, [inputs], cuts(blocks, "mixed"))
+    expected = np.moveaxis(expected.numpy(), 1, -1)
+    assert y.shape == expected.shape
+    assert np.abs(y - expected).max() < 2 * PEAK * np.abs(expected).max()
 
 
 def encodec():
@@ -187,6 +203,45 @@ def test_a_decoder_of_sound(make):
     with torch.no_grad():
         expected = module(x)
     assert_equal(rebuilt, expected, x)
+    # Its graph is that of VITS.
+    if make is not fastspeech2_conformer:
+        assert_streams(rebuilt, expected, x)
+
+
+def encodec_encoder():
+    config = transformers.EncodecConfig(
+        pad_mode="constant", **decoders.SMALL["encodec"][1]
+    )
+    module = randomized(modeling_encodec.EncodecEncoder(config))
+    rebuilt = load(decoders.small("encodec encoder"), module)
+    load_lstms(rebuilt, module)
+    return rebuilt, module
+
+
+def mimi_encoder():
+    config = transformers.MimiConfig(num_filters=2, hidden_size=8)
+    module = randomized(modeling_mimi.MimiEncoder(config))
+    return load(decoders.small("mimi encoder"), module), module
+
+
+def dac_encoder():
+    """With the odd strides of 24 kHz."""
+    config = transformers.DacConfig(
+        encoder_hidden_size=2, downsampling_ratios=[2, 4, 5, 8]
+    )
+    module = randomized(modeling_dac.DacEncoder(config), 0.5)
+    rebuilt = decoders.small("dac_24 encoder", hidden_size=config.hidden_size)
+    return load(rebuilt, module), module
+
+
+@pytest.mark.parametrize("make", [encodec_encoder, mimi_encoder, dac_encoder])
+def test_an_encoder_of_sound(make):
+    rebuilt, module = make()
+    x = torch.randn(2, 1, 4 * StreamingModel(rebuilt, [Snake]).block_size)
+    with torch.no_grad():
+        expected = module(x)
+    assert_equal(rebuilt, expected, x)
+    assert_streams(rebuilt, expected, x)
 
 
 def test_sams_upscaler():

@@ -61,7 +61,37 @@ class Backend:
         """
         return [Choice("native", f"not measured with {self.name}")]
 
+    # Sizes.
+
+    def is_open_size(self, size: Any) -> bool:
+        """Whether a value is a size that only the running graph knows."""
+        return False
+
+    def has_stand_in_sizes(self, inputs: Any) -> bool:
+        """Whether numbers stand where the sizes of a tensor are not known.
+
+        They are then the same for all that is unknown, and say nothing.
+        """
+        return False
+
     # Tensors.
+
+    def as_one_program(
+        self,
+        function: Callable[..., Tensor],
+        tensors: tuple[Tensor | None, ...],
+        *settings: Any,
+    ) -> Tensor:
+        """Call a function of tensors, compiled where that pays when eager.
+
+        Args:
+            function: A function of a module, which takes the tensors, then
+                the settings, and depends on nothing else.
+            tensors: Tensors, or None.
+            *settings: Its other arguments. Those of concrete tensors can be
+                hashed.
+        """
+        return function(*tensors, *settings)
 
     def run(
         self,
@@ -138,7 +168,11 @@ class Backend:
     ) -> Tensor:
         """Crop `outputs`, then add the bias of shape `(filters,)`."""
         outputs = self.crop(outputs, crops)
-        return outputs if bias is None else ops.add(outputs, bias)
+        return outputs if bias is None else self.add_bias(outputs, bias)
+
+    def add_bias(self, outputs: Tensor, bias: Tensor) -> Tensor:
+        """Add a bias of shape `(filters,)` to channels_last outputs."""
+        return ops.add(outputs, bias)
 
     def in_memory_format_of(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         """`outputs`, in memory as what comes next in a network wants them.
@@ -193,7 +227,7 @@ class Backend:
             data_format="channels_last",
             dilation_rate=dilation_rate,
         )
-        return outputs if bias is None else ops.add(outputs, bias)
+        return outputs if bias is None else self.add_bias(outputs, bias)
 
     def conv_transpose(
         self,
@@ -241,9 +275,8 @@ class Backend:
         return size * factor
 
 
-def positions_of(inputs: Tensor) -> int | None:
+def positions_of(sizes: Sequence[Size]) -> int | None:
     """Batch size times steps, or None if one of them is not known yet."""
-    sizes = (inputs.shape[0], *ops.shape(inputs)[1:-1])
     if all(isinstance(size, int) for size in sizes):
         return math.prod(sizes)
     return None

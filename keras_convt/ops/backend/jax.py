@@ -6,11 +6,12 @@ them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from keras import ops
 
-from keras_convt.ops.backend import jax_convolution
+from keras_convt.ops.backend import jax_convolution, jax_programs
 from keras_convt.ops.backend.generic import Backend, positions_of
 from keras_convt.ops.problem import Choice, Context, Problem
 from keras_convt.ops.types import Crops, Size, Sizes, Tensor
@@ -47,6 +48,45 @@ class JAX(Backend):
             (platform,) = {device.platform for device in inputs.devices()}
             return Context("eager", platform)
         return Context("eager", jax.default_backend())
+
+    def is_open_size(self, size: Any) -> bool:
+        from jax import export
+
+        return export.is_symbolic_dim(size)
+
+    def as_one_program(
+        self,
+        function: Callable[..., Tensor],
+        tensors: tuple[Tensor | None, ...],
+        *settings: Any,
+    ) -> Tensor:
+        return jax_programs.as_one_program(function, tensors, settings)
+
+    def run(
+        self,
+        formulation: Callable[..., Tensor],
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        *sizes: Any,
+    ) -> Tensor:
+        sharding = jax_programs.output_sharding(inputs, kernel, bias, *sizes)
+        if sharding is None:
+            return formulation(inputs, kernel, bias, *sizes)
+        import jax
+
+        # In a reshape, JAX would ask how what comes of it is divided. XLA
+        # finds that out for all that is between the inputs and the outputs.
+        return jax.sharding.auto_axes(
+            lambda *tensors: formulation(*tensors, *sizes),
+            out_sharding=sharding,
+        )(inputs, kernel, bias)
+
+    def add_bias(self, outputs: Tensor, bias: Tensor) -> Tensor:
+        import jax
+
+        # With as many axes, because users can forbid JAX to add them.
+        return outputs + jax.lax.expand_dims(bias, range(outputs.ndim - 1))
 
     def cut(self, outputs: Tensor, crops: Crops) -> Tensor:
         import jax
@@ -105,7 +145,7 @@ class JAX(Backend):
         outputs = jax_convolution.convolution(
             inputs, kernel, dilation_rate, groups, padding
         )
-        return outputs if bias is None else ops.add(outputs, bias)
+        return outputs if bias is None else self.add_bias(outputs, bias)
 
     def multiply_taps(self, inputs: Tensor, taps: Tensor) -> list[Tensor]:
         # XLA differentiates a product with the taps of all phases into sums
@@ -120,7 +160,7 @@ class JAX(Backend):
         By a product with ones, whose gradient is a product too, and not the
         sum that XLA is slow at. Forward, XLA makes no product of it.
         """
-        positions = positions_of(inputs)
+        positions = positions_of(inputs.shape[:-1])
         if positions is None:
             return tap
         ones = ops.ones((positions, 1), dtype=tap.dtype)

@@ -43,6 +43,11 @@ class TensorFlow(Backend):
             engine = "xla" if _within_xla() else "graph"
         return Context(engine, _device_of(inputs))
 
+    def is_open_size(self, size: Any) -> bool:
+        import tensorflow as tf
+
+        return tf.is_symbolic_tensor(size) and size.shape.rank == 0
+
     def cut(self, outputs: Tensor, crops: Crops) -> Tensor:
         if _within_xla():
             # There the gradient of a slice is slower than that of indexing,
@@ -120,7 +125,7 @@ class TensorFlow(Backend):
 
         if (
             max(strides) == 1
-            and positions_of(inputs) is not None
+            and positions_of(ops.shape(inputs)[:-1]) is not None
             and not tf.executing_eagerly()
             and _within_xla()
         ):

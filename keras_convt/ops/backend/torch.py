@@ -128,6 +128,12 @@ class Torch(Backend):
         # With the window in the same pass, and the bias in place: 1.6 / 1.4.
         return [Choice("native", "the backend's own, with window and bias")]
 
+    def has_stand_in_sizes(self, inputs: Any) -> bool:
+        # Keras calls a layer of one's own on this device to learn the shape of
+        # its output, with 83 and then 89 for each size that is not known
+        # (seen in Keras 3.15.1).
+        return getattr(getattr(inputs, "device", None), "type", "") == "meta"
+
     def run(
         self,
         formulation: Callable[..., Tensor],

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from keras import ops
 
+from keras_convt.ops.backend import backend
 from keras_convt.ops.types import Crops, Sizes, Tensor
 
 
@@ -31,4 +32,4 @@ def by_group(
         )
     ]
     together = ops.concatenate(outputs, axis=-1)
-    return together if bias is None else ops.add(together, bias)
+    return together if bias is None else backend.add_bias(together, bias)

@@ -1,0 +1,136 @@
+"""JAX: one program for an eager call, and explicitly sharded arrays."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_convt.geometry import effective_kernel
+from keras_convt.ops.types import Crops, Sizes, Tensor
+
+
+def as_one_program(
+    function: Callable[..., Tensor],
+    tensors: tuple[Tensor | None, ...],
+    settings: tuple[Any, ...],
+) -> Tensor:
+    """Call a function of tensors as one program, where no program is traced.
+
+    Called as it is, each operation in it is a program of its own, which JAX
+    compiles anew for each shape: up to 34 of them for a volume. What traces
+    the function for a program of the user's, or for an exporter, is left
+    alone.
+    """
+    import jax
+
+    given = [tensor for tensor in tensors if tensor is not None]
+    traced = any(isinstance(tensor, jax.core.Tracer) for tensor in given)
+    if not all(isinstance(tensor, jax.Array) for tensor in given) or (
+        # A derivative or a map may be computed eagerly, too.
+        traced and _within_program()
+    ):
+        return function(*tensors, *settings)
+    return _program(function, len(tensors), len(settings))(*tensors, *settings)
+
+
+@functools.cache
+def _program(
+    function: Callable[..., Tensor], tensors: int, settings: int
+) -> Any:
+    import jax
+
+    # JAX keeps a program by the settings, and by the shapes of the tensors:
+    # it does not keep the tensors.
+    return jax.jit(
+        function, static_argnums=tuple(range(tensors, tensors + settings))
+    )
+
+
+def _within_program() -> bool:
+    """Whether JAX traces a program now, and does not compute."""
+    import jax
+
+    # What is computed of a constant becomes part of a program that is traced,
+    # and of nothing else.
+    return isinstance(jax.lax.neg(_constant()), jax.core.Tracer)
+
+
+@functools.cache
+def _constant() -> Any:
+    import jax
+
+    with jax.ensure_compile_time_eval():
+        # Not `jnp.zeros`, which a guard of transfers refuses.
+        return jax.device_put(np.zeros((), "float32"))
+
+
+def output_sharding(
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    strides: Sizes,
+    dilation_rate: Sizes,
+    groups: int,
+    crops: Crops,
+) -> Any:
+    """How outputs are to be divided, if an argument explicitly is.
+
+    The batch and the steps as those of the inputs, where they can be divided
+    by the devices, and the filters as those of the kernel.
+
+    Returns:
+        A sharding, or None if no argument is divided along an axis of a mesh
+        whose type is explicit.
+    """
+    of_inputs, of_kernel = _explicit(inputs), _explicit(kernel)
+    of_bias = None if bias is None else _explicit(bias)
+    given = [found for found in (of_inputs, of_kernel, of_bias) if found]
+    if not given:
+        return None
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    mesh = given[0].mesh
+    *kernel_size, filters, channels = kernel.shape
+    steps = [
+        (n - 1) * s + effective_kernel(k, d) - left - right
+        for n, k, s, d, (left, right) in zip(
+            inputs.shape[1:-1],
+            kernel_size,
+            strides,
+            dilation_rate,
+            crops,
+            strict=True,
+        )
+    ]
+    names = list(of_inputs.spec) if of_inputs else [None] * inputs.ndim
+    *names, of_channels = names
+    of_filters = [
+        of_kernel.spec[-2] if of_kernel else None,
+        of_bias.spec[0] if of_bias else None,
+        of_channels if groups == channels else None,
+    ]
+    names.append(next((name for name in of_filters if name), None))
+    sizes = [inputs.shape[0], *steps, filters * groups]
+    spec: list[Any] = []
+    used: set[str] = set()
+    for name, size in zip(names, sizes, strict=True):
+        axes = name if isinstance(name, tuple) else (name,) if name else ()
+        devices = 1
+        for axis in axes:
+            devices *= mesh.shape[axis]
+        fits = size % devices == 0 and not used.intersection(axes)
+        spec.append(name if fits else None)
+        used.update(axes if fits else ())
+    return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def _explicit(tensor: Tensor) -> Any:
+    """The sharding of a tensor, if it is in its type and divides something."""
+    import jax
+
+    if not hasattr(jax.sharding, "auto_axes"):
+        # An older JAX, in which no sharding is part of a type.
+        return None
+    sharding = jax.typeof(tensor).sharding
+    return sharding if any(sharding.spec) else None
