@@ -196,8 +196,9 @@ def test_there_is_a_case_for_every_layer():
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) & set(classes())))
-# Keras's `RandAugment` transposes scalars.
+# Keras's `RandAugment` transposes scalars, and its `MixUp` counts in int64.
 @pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning")
+@pytest.mark.filterwarnings("ignore:(?s).*requested dtype int64:UserWarning")
 def test_a_model_with_the_layer(name, rng):
     if name in TENSORFLOW and BACKEND != "tensorflow":
         pytest.skip("computes with TensorFlow on every backend")
