@@ -11,11 +11,19 @@ def onnx(path):
     session = onnxruntime.InferenceSession(
         path, providers=["CPUExecutionProvider"]
     )
-    # What a graph does not need is not among its inputs.
-    names = {given.name for given in session.get_inputs()}
-    return lambda inputs: session.run(
-        None, {name: x for name, x in inputs.items() if name in names}
-    )
+    names = [given.name for given in session.get_inputs()]
+    return lambda inputs: session.run(None, known(inputs, names))
+
+
+def known(inputs, names):
+    """The inputs that a graph takes, under the names that it has for them.
+
+    What a graph does not need is not among its inputs. Some exporters number
+    the inputs: then all of them are there, in their order.
+    """
+    if set(names) <= set(inputs):
+        return {name: inputs[name] for name in names}
+    return dict(zip(names, inputs.values(), strict=True))
 
 
 def tf_saved_model(path):

@@ -1,6 +1,5 @@
 """How the taps of a kernel fall into chunks of one stride, and into phases."""
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -30,12 +29,13 @@ def whole_chunks(kernel: Tensor, chunks: list[int], strides: Sizes) -> Tensor:
     ]
     if any(after for _, after in zeros):
         kernel = backend.pad(kernel, [*zeros, (0, 0), (0, 0)])
-    pairs = itertools.chain(*zip(chunks, strides, strict=True))
-    kernel = ops.reshape(kernel, (*pairs, filters, channels))
-    if rank == 1:
-        return kernel
-    axes = (*range(0, 2 * rank, 2), *range(1, 2 * rank, 2))
-    return ops.transpose(kernel, (*axes, 2 * rank, 2 * rank + 1))
+    # One axis after another: LiteRT transposes no more than 6 axes. The chunks
+    # of an axis come before the strides of those that are outside of it.
+    for axis in range(1, rank):
+        outer, inner = math.prod(chunks[:axis]), math.prod(strides[:axis])
+        kernel = ops.reshape(kernel, (outer, inner, chunks[axis], -1))
+        kernel = ops.transpose(kernel, (0, 2, 1, 3))
+    return ops.reshape(kernel, (*chunks, *strides, filters, channels))
 
 
 def past_last_tap(
