@@ -70,7 +70,7 @@ class Model(keras.Model):
 
 
 def check(window, up, model, inputs):
-    kernel_size, padding, size_of = WINDOWS[window]
+    _, padding, size_of = WINDOWS[window]
     kernel, bias = up.get_weights()
     expected = reference.conv_transpose(
         inputs[0],

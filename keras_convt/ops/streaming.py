@@ -74,36 +74,7 @@ def step(
         return outputs, state
     # The length of the chunk does not appear here, so that a graph may leave
     # it open.
-    outputs = ops.concatenate(
+    outputs = backend.concatenate(
         [outputs[:, :kept] + state, outputs[:, kept:]], axis=1
     )
     return outputs[:, :-kept], outputs[:, -kept:]
-
-
-def convolution_step(
-    chunk: Tensor, state: Tensor, kernel: Tensor, dilation_rate: int
-) -> tuple[Tensor, Tensor]:
-    """One step of a causal convolution, whose state is its last inputs.
-
-    Args:
-        chunk: Tensor of shape `(batch, steps, channels)`.
-        state: Tensor of shape `(batch, ke - 1, channels)`, zeros at first.
-        kernel: Tensor of shape
-            `(kernel_size, channels // groups, filters)`.
-        dilation_rate: Steps from one tap to the next.
-
-    Returns:
-        `(batch, steps, filters)`, and the next state.
-    """
-    kept = state.shape[1]
-    inputs = ops.concatenate([state, chunk], axis=1) if kept else chunk
-    # The backend's own, of all that is right there in half precision.
-    outputs = backend.convolution(
-        inputs,
-        kernel,
-        None,
-        (dilation_rate,),
-        inputs.shape[-1] // kernel.shape[1],
-        (0,),
-    )
-    return outputs, inputs[:, -kept:] if kept else state

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_convt.ops.backend import backend
 from keras_convt.streaming import tensors
 from keras_convt.streaming.stages.recurrent import Recurrent
 
@@ -49,15 +50,15 @@ class StreamStep(keras.layers.Layer):
         block = self.stream.block_size
         plan = self.stream._plan
         axis = plan.signals[id(plan.timed[0])].axis
-        steps = tensors.steps_of(chunk, axis)
-        if block == 1 or not tensors.traced_size(steps):
+        steps = backend.size(chunk, axis)
+        if block == 1 or not backend.is_traced_as_open(steps):
             return chunk
         shape = list(chunk.shape)
         shape[axis] = block - 1
         zeros = keras.ops.zeros(shape, chunk.dtype)
         blocks = (steps + block - 1) // block
         return tensors.part(
-            tensors.concatenate([chunk, zeros], axis), axis, 0, blocks * block
+            backend.concatenate([chunk, zeros], axis), axis, 0, blocks * block
         )
 
     def compute_output_spec(self, *given: Any) -> list[Any]:
@@ -98,7 +99,7 @@ def stream_model(
         for entry in plan.entries
         if isinstance(entry.stage, Recurrent)
     ]
-    if steps is None and unrolled and keras.backend.backend() == "torch":
+    if steps is None and unrolled and not backend.loops_in_graph:
         # Seen in Keras 3.15.1: its loop over steps is a loop in Python.
         raise ValueError(
             "`steps` must be a number on PyTorch, which exports a recurrent "

@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_convt.streaming import tensors
+from keras_convt.ops.backend import backend
 from keras_convt.streaming.signal import Signal
 
 # What is fed: a chunk of the stream, what comes before the first one (so that
@@ -52,7 +52,7 @@ class Moment:
     def _existing(
         self, signal: Signal, steps: Any, start: bool, end: bool
     ) -> Any:
-        number = tensors.numbers(steps)
+        number = backend.count(steps)
         found = None
         if start:
             # Both sides times the denominator: no division to be exported.

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_convt.streaming import tensors
+from keras_convt.ops.backend import backend
 from keras_convt.streaming.graph import Graph, Node
 from keras_convt.streaming.moment import BEFORE, DURING, Moment
 from keras_convt.streaming.signal import Signal
@@ -329,7 +329,7 @@ class Plan:
             for key, value in zip(entry.writes, flat, strict=True):
                 values[key] = value
         if COUNT in state and moment.phase == DURING:
-            steps = tensors.steps_of(
+            steps = backend.size(
                 chunks[0], self.signals[id(self.timed[0])].axis
             )
             after[COUNT] = ops.minimum(state[COUNT] + steps, self.count_limit)

@@ -30,6 +30,15 @@ class Backend:
     transposes_groups: ClassVar[bool] = False
     transposes_dilated: ClassVar[bool] = False
 
+    # Whether Keras's "same" average pooling leaves out, on this backend, the
+    # steps that do not exist, also where more of them are after the last step
+    # than before the first.
+    averages_existing_steps: ClassVar[bool] = True
+
+    # Whether Keras's loop over the steps of a recurrent layer is a loop of
+    # the graph, and not one of Python for the steps that are there.
+    loops_in_graph: ClassVar[bool] = True
+
     def __init__(self, name: str) -> None:
         self.name = name
 
@@ -228,6 +237,55 @@ class Backend:
             dilation_rate=dilation_rate,
         )
         return outputs if bias is None else self.add_bias(outputs, bias)
+
+    def strided_convolution(
+        self,
+        inputs: Tensor,
+        kernel: Tensor,
+        strides: int,
+        dilation_rate: int,
+        groups: int,
+    ) -> Tensor:
+        """A convolution of signals of any stride, without padding.
+
+        Args:
+            inputs: Tensor of shape `(batch, steps, channels)`.
+            kernel: Tensor of shape
+                `(kernel_size, channels // groups, filters)`.
+            strides, dilation_rate: int.
+            groups: Number of groups.
+        """
+        return ops.conv(
+            inputs,
+            kernel,
+            strides=strides,
+            padding="valid",
+            data_format="channels_last",
+            dilation_rate=dilation_rate,
+        )
+
+    def streams_by_product(self, inputs: Tensor, groups: int) -> bool:
+        """Whether a chunk of a stream is better computed by one product.
+
+        `inputs` are the chunk, of shape `(batch, steps, channels)`.
+        """
+        return False
+
+    def concatenate(self, tensors: Sequence[Tensor], axis: int) -> Tensor:
+        """Tensors one after another, whose sizes may be open."""
+        return ops.concatenate(tensors, axis)
+
+    def size(self, tensor: Tensor, axis: int) -> Size:
+        """The size of an axis: an int, or what stands for it in a graph."""
+        return ops.shape(tensor)[axis]
+
+    def count(self, size: Size) -> Tensor:
+        """0, 1, 2, ... up to a size that may be open, of shape `(1, size)`."""
+        return ops.expand_dims(ops.arange(size, dtype="int32"), 0)
+
+    def is_traced_as_open(self, size: Size) -> bool:
+        """Whether a graph that is traced now shall hold for other sizes."""
+        return False
 
     def conv_transpose(
         self,

@@ -147,6 +147,26 @@ class JAX(Backend):
         )
         return outputs if bias is None else self.add_bias(outputs, bias)
 
+    def concatenate(self, tensors: Sequence[Tensor], axis: int) -> Tensor:
+        from jax import lax
+
+        # Not `jnp.concatenate`, in which jax2onnx loses open sizes: see
+        # "jax2onnx loses sizes" in docs/upstream.md.
+        return lax.concatenate(list(tensors), axis % tensors[0].ndim)
+
+    def size(self, tensor: Tensor, axis: int) -> Size:
+        # `keras.ops.shape` has None for a size that is open when exporting.
+        return tensor.shape[axis]
+
+    def count(self, size: Size) -> Tensor:
+        from jax import lax
+
+        # `keras.ops.arange` takes no size that is open when exporting.
+        return lax.broadcasted_iota("int32", (1, size), 1)
+
+    def is_traced_as_open(self, size: Size) -> bool:
+        return type(size) is not int
+
     def multiply_taps(self, inputs: Tensor, taps: Tensor) -> list[Tensor]:
         # XLA differentiates a product with the taps of all phases into sums
         # that are up to 30 times slower than those of one phase each.

@@ -1,6 +1,7 @@
 """JAX: one program for an eager call, and explicitly sharded arrays."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -88,8 +89,10 @@ def output_sharding(
     given = [found for found in (of_inputs, of_kernel, of_bias) if found]
     if not given:
         return None
-    from jax.sharding import NamedSharding, PartitionSpec
+    import jax
 
+    # JAX does not say what its type is.
+    partition: Any = jax.sharding.PartitionSpec
     mesh = given[0].mesh
     *kernel_size, filters, channels = kernel.shape
     steps = [
@@ -116,13 +119,11 @@ def output_sharding(
     used: set[str] = set()
     for name, size in zip(names, sizes, strict=True):
         axes = name if isinstance(name, tuple) else (name,) if name else ()
-        devices = 1
-        for axis in axes:
-            devices *= mesh.shape[axis]
+        devices = math.prod(mesh.shape[axis] for axis in axes)
         fits = size % devices == 0 and not used.intersection(axes)
         spec.append(name if fits else None)
         used.update(axes if fits else ())
-    return NamedSharding(mesh, PartitionSpec(*spec))
+    return jax.sharding.NamedSharding(mesh, partition(*spec))
 
 
 def _explicit(tensor: Tensor) -> Any:

@@ -79,6 +79,31 @@ class TensorFlow(Backend):
         )
         return ops.cast(outputs, dtype)
 
+    def strided_convolution(
+        self,
+        inputs: Tensor,
+        kernel: Tensor,
+        strides: int,
+        dilation_rate: int,
+        groups: int,
+    ) -> Tensor:
+        if not _half_on_cpu(inputs):
+            return super().strided_convolution(
+                inputs, kernel, strides, dilation_rate, groups
+            )
+        outputs = super().strided_convolution(
+            ops.cast(inputs, "float32"),
+            ops.cast(kernel, "float32"),
+            strides,
+            dilation_rate,
+            groups,
+        )
+        return ops.cast(outputs, inputs.dtype)
+
+    def streams_by_product(self, inputs: Tensor, groups: int) -> bool:
+        # It compiles a function for every shape of a grouped convolution.
+        return groups > 1
+
     def conv_transpose(
         self,
         inputs: Tensor,

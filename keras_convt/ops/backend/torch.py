@@ -39,6 +39,10 @@ WEIGHTS_A_POSITION = 640
 # product after another, with more than twice the error from 64 on.
 FEW_CHANNELS = 48
 
+# Batch size times steps of a chunk up to which a product costs less than the
+# copy of a kernel of Keras's layout, which PyTorch makes at each convolution.
+FEW_STEPS = 256
+
 # Passes over the outputs that cost as much as what they save.
 MANY_SHIFTS = 8
 
@@ -49,6 +53,9 @@ class Torch(Backend):
     measured_devices = ("cpu",)
     transposes_groups = True
     transposes_dilated = True
+    # Keras repeats the last step there (3.15.1).
+    averages_existing_steps = False
+    loops_in_graph = False
 
     def context(self, inputs: Tensor) -> Context:
         import torch
@@ -272,6 +279,33 @@ class Torch(Backend):
             groups=groups,
         )
         return _channels_last(outputs)
+
+    def strided_convolution(
+        self,
+        inputs: Tensor,
+        kernel: Tensor,
+        strides: int,
+        dilation_rate: int,
+        groups: int,
+    ) -> Tensor:
+        if not _half_on_cpu(inputs):
+            return super().strided_convolution(
+                inputs, kernel, strides, dilation_rate, groups
+            )
+        outputs = super().strided_convolution(
+            inputs.float(), kernel.float(), strides, dilation_rate, groups
+        )
+        return outputs.to(inputs.dtype)
+
+    def streams_by_product(self, inputs: Tensor, groups: int) -> bool:
+        sizes = inputs.shape[:2]
+        # A size that is open when exporting is not an int.
+        return not all(type(n) is int for n in sizes) or (
+            math.prod(sizes) <= FEW_STEPS
+        )
+
+    def is_traced_as_open(self, size: Size) -> bool:
+        return _tracing()
 
     def conv_transpose(
         self,

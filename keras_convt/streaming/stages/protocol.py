@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_convt.streaming import tensors
+from keras_convt.ops.backend import backend
 from keras_convt.streaming.graph import Node
 from keras_convt.streaming.moment import BEFORE, Moment, only_existing
 from keras_convt.streaming.signal import Signal
@@ -73,11 +73,11 @@ class OwnStep(Stage):
     ) -> tuple[Any, dict[str, Any]]:
         axis = self.input_signal.axis
         chunk = values[id(self.node.first)]
-        exists = moment.exists(self.input_signal, tensors.steps_of(chunk, axis))
+        exists = moment.exists(self.input_signal, backend.size(chunk, axis))
         chunk = only_existing(chunk, exists, axis)
         more = {}
         if self.takes_mask:
-            size = (ops.shape(chunk)[0], tensors.steps_of(chunk, axis))
+            size = (ops.shape(chunk)[0], backend.size(chunk, axis))
             more["mask"] = (
                 ops.ones(size, "bool")
                 if exists is None

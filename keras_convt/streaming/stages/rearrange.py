@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from keras_convt.ops.backend import backend
 from keras_convt.streaming import tensors
 from keras_convt.streaming.graph import Node
 from keras_convt.streaming.moment import Moment, only_existing
@@ -37,9 +38,7 @@ class Pad(Stage):
         self, values: dict[int, Any], state: dict[str, Any], moment: Moment
     ) -> tuple[Any, dict[str, Any]]:
         inputs, axis = values[id(self.node.first)], self.signal.axis
-        exists = moment.exists(
-            self.input_signal, tensors.steps_of(inputs, axis)
-        )
+        exists = moment.exists(self.input_signal, backend.size(inputs, axis))
         return only_existing(inputs, exists, axis, self.value), {}
 
 
@@ -122,7 +121,7 @@ class Wait(Stage):
         axis, inputs = self.signal.axis, values[id(self.tensor)]
         # A computation may be wider than what Keras said of its output.
         inputs = ops.cast(inputs, self.slots["waiting"].dtype)
-        both = tensors.concatenate([state["waiting"], inputs], axis)
+        both = backend.concatenate([state["waiting"], inputs], axis)
         return tensors.part(both, axis, None, -self.steps), {
             "waiting": tensors.part(both, axis, -self.steps, None)
         }

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from keras_convt.streaming import tensors
+from keras_convt.ops.backend import backend
 from keras_convt.streaming.graph import Node
 from keras_convt.streaming.moment import Moment
 from keras_convt.streaming.signal import Signal
@@ -71,7 +71,7 @@ class Recurrent(Stage):
 
     def _mask(self, values: dict[int, Any], inputs: Any, moment: Moment) -> Any:
         given = self.node.kwargs.get("mask")
-        exists = moment.exists(self.signal, tensors.steps_of(inputs, 1))
+        exists = moment.exists(self.signal, backend.size(inputs, 1))
         if given is None and exists is None:
             return None
         if given is None:

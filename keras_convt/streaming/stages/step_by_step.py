@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_convt.streaming import tensors
+from keras_convt.ops.backend import backend
 from keras_convt.streaming.graph import Node
 from keras_convt.streaming.moment import Moment
 from keras_convt.streaming.signal import Signal
@@ -64,7 +64,7 @@ class Concatenate(StepByStep):
             for tensor in self.node.args[0]
         ]
         axis = _from_the_front(self.node.operation.axis, self.node.first)
-        return tensors.concatenate(parts, axis), {}
+        return backend.concatenate(parts, axis), {}
 
 
 Check = Callable[[Node, Signal], Stage]

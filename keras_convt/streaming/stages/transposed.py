@@ -7,6 +7,7 @@ from keras import layers, ops
 import keras_convt
 from keras_convt.geometry import Axis
 from keras_convt.layers.masking import zero_masked
+from keras_convt.ops.backend import backend
 from keras_convt.streaming import tensors
 from keras_convt.streaming.graph import Node
 from keras_convt.streaming.moment import Moment, only_existing
@@ -53,14 +54,14 @@ class Transposed(Stage):
     ) -> tuple[Any, dict[str, Any]]:
         inputs = ops.cast(values[id(self.node.first)], self.dtype)
         inputs = to_time_axis(inputs, self.input_signal.axis, 1)
-        exists = moment.exists(self.input_signal, tensors.steps_of(inputs, 1))
+        exists = moment.exists(self.input_signal, backend.size(inputs, 1))
         inputs = only_existing(inputs, exists, 1)
         sums = self.sums(self.masked(inputs, values))
         after = {}
         if self.kept:
             # No length of the chunk's appears here, so a graph may leave it
             # open.
-            sums = tensors.concatenate(
+            sums = backend.concatenate(
                 [sums[:, : self.kept] + state["sums"], sums[:, self.kept :]], 1
             )
             sums, after["sums"] = sums[:, : -self.kept], sums[:, -self.kept :]

@@ -6,6 +6,7 @@ import keras
 from keras import layers, ops
 
 from keras_convt.geometry import effective_kernel
+from keras_convt.ops.backend import backend
 from keras_convt.streaming import tensors
 from keras_convt.streaming.graph import Node
 from keras_convt.streaming.moment import Moment, only_existing
@@ -76,7 +77,7 @@ class Window(Stage):
         inputs = self.existing(inputs, moment)
         after = {}
         if self.kept:
-            inputs = tensors.concatenate([state["past"], inputs], 1)
+            inputs = backend.concatenate([state["past"], inputs], 1)
             after["past"] = inputs[:, -self.kept :]
         if self.skipped:
             inputs = inputs[:, self.skipped :]
@@ -87,7 +88,7 @@ class Window(Stage):
         left, right = self.padding
         exists = moment.exists(
             self.input_signal,
-            tensors.steps_of(inputs, 1),
+            backend.size(inputs, 1),
             start=left > 0,
             end=right > 0,
         )
@@ -220,7 +221,8 @@ class AveragePooling(LayerWindow):
         self.size, self.stride = _pool(node.operation)
         self.counts = node.operation.padding == "same"
         left, right = signal.same_padding(self.size, self.stride)
-        if self.counts and left != right and keras.backend.backend() == "torch":
+        uneven = left != right and not backend.averages_existing_steps
+        if self.counts and uneven:
             # Seen in Keras 3.15.1: on PyTorch an uneven "same" repeats the
             # last step where the other backends leave it out.
             raise refusal(
@@ -236,7 +238,7 @@ class AveragePooling(LayerWindow):
     def existing(self, inputs: Any, moment: Moment) -> Any:
         if self.counts:
             ones = ops.ones_like(inputs[:, :, :1])
-            inputs = tensors.concatenate([inputs, ones], -1)
+            inputs = backend.concatenate([inputs, ones], -1)
         return super().existing(inputs, moment)
 
     def computes(self, window: Any) -> Any:
