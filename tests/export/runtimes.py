@@ -80,10 +80,8 @@ def openvino(path):
     )
 
     def run(inputs):
-        known = {name for port in compiled.inputs for name in port.names}
-        results = compiled(
-            {name: x for name, x in inputs.items() if name in known}
-        )
+        named = [port.get_any_name() for port in compiled.inputs]
+        results = compiled(known(inputs, named))
         # Some sizes within a TensorFlow model are outputs too, of no axes.
         return [
             results[port]
