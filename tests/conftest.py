@@ -77,14 +77,13 @@ OLDEST_KERAS_CANNOT = (
         "test_the_layers_of_keras_are_explained_too[3-arguments4]",
         "Keras 3.8 refuses output_padding=0",
     ),
-    ("test_a_graph[same, even]", "PyTorch pads and warns in Keras 3.8"),
     (
         "test_stream_properties.py::test_random_graphs",
-        "differs with Keras 3.8; the cause is not known yet",
+        'Keras 3.8 takes other steps in a "same" Conv1D(3, 1, 2) on PyTorch',
     ),
-    ("[RandAugment]", "differs with Keras 3.8; the cause is not known yet"),
+    ("[RandAugment]", "Keras 3.8 draws other numbers for the same seed"),
     ("[RandomColorDegeneration]", "Keras 3.8 needs torchvision for it"),
-    ("[RandomGrayscale]", "differs with Keras 3.8; the cause is not known yet"),
+    ("[RandomGrayscale]", "Keras 3.8 cannot clone a model with it"),
     ("[Resizing]", "Keras 3.8 resizes with torchvision"),
 )
 

@@ -216,8 +216,10 @@ class Torch(Backend):
         # that it saw out of an end that is counted from behind (2.13).
         for axis, (left, right) in enumerate(crops, start=1):
             if left > 0 or right > 0:
-                kept = outputs.shape[axis] - (left + right)
-                outputs = outputs.narrow(axis, left, kept)
+                # `narrow` would have an end of no axes, which OpenVINO 2026.4
+                # refuses.
+                span = slice(left, outputs.shape[axis] - right)
+                outputs = outputs[(slice(None),) * axis + (span,)]
         return outputs
 
     def window(
