@@ -170,11 +170,25 @@ DILATED = {
 }
 
 
+UNEQUAL_GROUPS = {
+    "kernel_size": (3, 2),
+    "strides": (1, 2),
+    "dilation_rate": (1, 1),
+    "groups": 4,
+}
+VOLUME = {
+    "kernel_size": (3, 3, 3),
+    "strides": (2, 2, 2),
+    "dilation_rate": (1, 1, 1),
+}
+
+
 RUNNING = {
     "tensorflow-xla": ("tensorflow", "xla"),
     "tensorflow": ("tensorflow", "graph"),
     "tensorflow-eager": ("tensorflow", "eager"),
     "torch-export": ("torch", "export"),
+    "torch-trace": ("torch", "trace"),
     "jax-export": ("jax", "export"),
 }
 
@@ -183,6 +197,11 @@ RUNNING = {
     ("running", "changes", "expected"),
     [
         ("jax", {}, "overlap_add"),
+        ("torch-export", UNEQUAL_GROUPS, "by_group"),
+        ("torch-trace", UNEQUAL_GROUPS, "native"),
+        ("jax-export", VOLUME, "overlap_add"),
+        ("jax-export", VOLUME | {"groups": 4}, "by_group"),
+        ("jax-export", VOLUME | {"groups": 64}, "overlap_add"),
         ("jax", STRIDE_ONE, "overlap_add"),
         ("jax", STRIDE_ONE | {"filters": 193}, "convolution"),
         ("jax", STRIDE_ONE | {"dilation_rate": (2,)}, "convolution"),
@@ -444,7 +463,7 @@ ENGINES = {
     "numpy": ["eager"],
     "openvino": ["graph"],
     "tensorflow": ["eager", "graph", "xla"],
-    "torch": ["eager", "graph", "export"],
+    "torch": ["eager", "graph", "export", "trace"],
 }
 
 

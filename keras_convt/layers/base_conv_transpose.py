@@ -5,7 +5,6 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_convt import arguments
-from keras_convt.geometry import channel_axis
 from keras_convt.layers import keras_objects
 from keras_convt.layers.setting import Setting
 from keras_convt.layers.stored_kernel import StoredKernel
@@ -138,7 +137,7 @@ class BaseConvTranspose(StoredKernel):
 
     def _transpose(self, inputs: Tensor, output_size: Any) -> Tensor:
         return transposed_convolution(
-            self._rounded(inputs, channel_axis(self.data_format)),
+            self._rounded(inputs, self.data_format),
             ops.convert_to_tensor(self.kernel),
             self._axes,
             self.data_format,

@@ -1,7 +1,7 @@
 """Arguments of a layer that are attributes too, and are checked when set."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class Setting:
@@ -29,15 +29,10 @@ class Setting:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, layer: Any, owner: type | None = None) -> Any:
-        if layer is None:
-            return self
-        try:
-            return vars(layer)[self.name]
-        except KeyError:
-            raise AttributeError(
-                f"{type(layer).__name__} has no `{self.name}` yet."
-            ) from None
+    if TYPE_CHECKING:
+        # There is none: the value is in the layer's own dictionary, where
+        # Python finds it without a call.
+        def __get__(self, layer: Any, owner: type | None = None) -> Any: ...
 
     def __set__(self, layer: Any, value: Any) -> None:
         checked = self.check(layer, value, self.name)
@@ -56,4 +51,4 @@ class Setting:
     def keep(self, layer: Any, value: Any) -> None:
         """Set a value without any check."""
         vars(layer)[self.name] = value
-        vars(layer)["_known_axes"] = None
+        vars(layer).update(_known_axes=None, _known_shape=None)

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_convt import arguments
+from keras_convt import arguments, geometry
 from keras_convt.layers import holders
 from keras_convt.layers.base import BaseTranspose
 from keras_convt.layers.setting import Setting
@@ -335,10 +335,11 @@ class StoredKernel(BaseTranspose):
         self._kernel.trainable = False
         self.lora_enabled = True
 
-    def _rounded(self, inputs: Tensor, channel_axis: int) -> Tensor:
+    def _rounded(self, inputs: Tensor, data_format: str) -> Tensor:
         """The inputs as the layer computes with them."""
         if self.quantization_mode is None:
             return inputs
+        channel_axis = geometry.channel_axis(data_format)
         quantizer = None
         if self.quantization_config is not None:
             quantizer = self.quantization_config.activation_quantizer

@@ -78,7 +78,7 @@ class StreamingConvTranspose(BaseConvTranspose):
         if self.data_format == "channels_first":
             chunk = to_channels_last(chunk)
         outputs, state = streaming.step(
-            self._rounded(chunk, channel_axis=-1),
+            self._rounded(chunk, "channels_last"),
             state,
             ops.cast(self.kernel, self.compute_dtype),
             self._axes[0],

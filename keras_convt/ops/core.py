@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -10,10 +10,10 @@ from keras import ops
 from keras_convt import arguments, geometry
 from keras_convt.geometry import Axis
 from keras_convt.ops.backend import backend
-from keras_convt.ops.backend.generic import dtype_of, positions_of
+from keras_convt.ops.backend.generic import positions_of
 from keras_convt.ops.choice import check_implementation, choose
 from keras_convt.ops.formulations import FORMULATIONS
-from keras_convt.ops.problem import Choice, Problem
+from keras_convt.ops.problem import Choice, Context, Problem
 from keras_convt.ops.types import Crops, Size, Sizes, Tensor
 from keras_convt.ops.window import to_channels_first, to_channels_last
 
@@ -225,10 +225,72 @@ def transposed_convolution(
         if data_format == "channels_first":
             shape = (filters, *requested)
         return ops.broadcast_to(ops.sum(inputs), (inputs.shape[0], *shape))
-    geometry.output_shape(
-        inputs.shape, axes, filters, data_format, _known(requested)
+    shape = ops.shape(inputs)
+    context = backend.context(inputs)
+    # A graph has no such calls, and may have sizes that cannot be compared.
+    again = context.engine == "eager" and all(type(n) is int for n in shape)
+    plan = (_kept_plan if again else _plan)(
+        tuple(inputs.shape),
+        shape,
+        axes,
+        kernel.shape[-1],
+        filters,
+        inputs.dtype,
+        context,
+        data_format,
+        groups,
+        requested,
+        implementation,
     )
-    steps = geometry.spatial(ops.shape(inputs), data_format)
+    return backend.as_one_program(
+        _computed,
+        (inputs, kernel, bias),
+        _formulation(plan.choice),
+        data_format,
+        plan.strides,
+        plan.dilation_rate,
+        groups,
+        plan.crops,
+        plan.window,
+    )
+
+
+class Plan(NamedTuple):
+    """How one transposed convolution is computed.
+
+    Args:
+        choice: The formulation.
+        strides, dilation_rate: One int for each axis.
+        crops: What is cropped off the plain sum.
+        window: The place and the size of what is then cut out of it, one of
+            each for each axis, where only the running graph knows them.
+    """
+
+    choice: Choice
+    strides: Sizes
+    dilation_rate: Sizes
+    crops: Crops
+    window: tuple[tuple[Size, ...], tuple[Size, ...]] | None
+
+
+def _plan(
+    known_shape: tuple[int | None, ...],
+    shape: tuple[Size, ...],
+    axes: tuple[Axis, ...],
+    channels: int,
+    filters: int,
+    dtype: Any,
+    context: Context,
+    data_format: str,
+    groups: int,
+    requested: tuple[Size, ...] | None,
+    implementation: str,
+) -> Plan:
+    """Check the sizes, and choose how to compute them."""
+    geometry.output_shape(
+        known_shape, axes, filters, data_format, _known(requested)
+    )
+    steps = geometry.spatial(shape, data_format)
     crops = [axis.crop for axis in axes]
     window = None
     if requested is not None:
@@ -246,24 +308,24 @@ def transposed_convolution(
         strides=tuple(axis.stride for axis in axes),
         dilation_rate=tuple(axis.dilation_rate for axis in axes),
         groups=groups,
-        channels=kernel.shape[-1],
+        channels=channels,
         filters=filters,
-        positions=positions_of((inputs.shape[0], *steps)),
+        positions=positions_of((known_shape[0], *steps)),
         steps=steps if all(isinstance(n, int) for n in steps) else None,
-        dtype=dtype_of(inputs),
-        context=backend.context(inputs),
+        dtype=keras.backend.standardize_dtype(dtype),
+        context=context,
     )
-    return backend.as_one_program(
-        _computed,
-        (inputs, kernel, bias),
-        _formulation(choose(problem, implementation)),
-        data_format,
+    return Plan(
+        choose(problem, implementation),
         problem.strides,
         problem.dilation_rate,
-        groups,
         tuple(crops),
         window,
     )
+
+
+# For calls of the same sizes.
+_kept_plan = functools.lru_cache(maxsize=4096)(_plan)
 
 
 def _computed(

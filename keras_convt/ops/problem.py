@@ -13,12 +13,18 @@ class Context:
 
     Args:
         engine: `"eager"`, `"graph"` (traced or compiled), `"xla"` (compiled
-            by XLA) or `"export"` (traced for another runtime).
+            by XLA), `"export"` (made a program for another runtime) or
+            `"trace"` (run once and recorded for another runtime).
         device: `"cpu"`, `"gpu"`, `"tpu"`, or `"unknown"`.
     """
 
     engine: str = "eager"
     device: str = "cpu"
+
+    @property
+    def exports(self) -> bool:
+        """Whether the sum is made for another runtime."""
+        return self.engine in ("export", "trace")
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,10 @@ class Case:
         first, others = SIZES[self.sizes]
         return tuple(zip(first, *(others,) * (self.rank - 1), strict=True))
 
+    @property
+    def is_dilated(self):
+        return max(self.geometry[2]) > 1
+
     def output_steps(self, steps):
         kernel_size, strides, dilation_rate = self.geometry
         return reference.output_lengths(
@@ -111,13 +115,23 @@ class Case:
 
     def longest(self, steps):
         """The largest `output_size` of so many steps, one an axis."""
+        return tuple(sizes[-1] for sizes in self._legal(steps))
+
+    def takes(self, steps, samples):
+        """Whether so many samples are an `output_size` of so many steps."""
+        return all(
+            n in sizes
+            for n, sizes in zip(samples, self._legal(steps), strict=True)
+        )
+
+    def _legal(self, steps):
         padding = reference.per_axis_padding(self._padding, self.rank)
-        return tuple(
-            reference.legal_output_sizes(n, *sizes, pad)[-1]
+        return [
+            reference.legal_output_sizes(n, *sizes, pad)
             for n, *sizes, pad in zip(
                 steps, *self.geometry, padding, strict=True
             )
-        )
+        ]
 
     def layer(self):
         name, arguments = KINDS[self.kind]

@@ -45,6 +45,27 @@ TRACED = (2, (5, 4, 3))
 OTHERS = ((1, (7, 3, 5)), (3, (2, 6, 4)), (2, (1, 2, 1)))
 
 
+def unconverted(case, kind):
+    """Why a layer is not among those that are exported, or None if it is.
+
+    A converter or a runtime refuses these with an error.
+    """
+    rank, is_open = case.rank, case.steps == "open"
+    if BACKEND == "torch" and kind == "litert" and rank == 3:
+        # The built-in layer fails in the same way, or ends the process.
+        return "LiteRT 2.3 has no runtime for litert-torch's volumes"
+    if BACKEND == "torch" and kind == "openvino":
+        ones = (1,) * rank
+        samples = {"tensor": ones, "number": case.longest(TRACED[1][:rank])}
+        size = case.output_size
+        if is_open and size and not case.takes(ones, samples[size]):
+            return "Keras 3.15 traces it with sizes of 1, which do not fit"
+    volume = rank == 3 and case.is_dilated and not is_open
+    if BACKEND == "jax" and kind == "onnx" and volume:
+        return "jax2onnx 0.17 has no convolution of volumes"
+    return None
+
+
 def build(cases):
     """A model with an input and an output for each case."""
     inputs, outputs = [], []

@@ -82,11 +82,13 @@ def openvino(path):
     def run(inputs):
         named = [port.get_any_name() for port in compiled.inputs]
         results = compiled(known(inputs, named))
-        # Some sizes within a TensorFlow model are outputs too, of no axes.
+        # Some sizes within a TensorFlow model are outputs too, of no axes, and
+        # so is an input that nothing reads.
         return [
             results[port]
             for port in compiled.outputs
-            if port.partial_shape.rank.is_dynamic or len(port.partial_shape)
+            if (port.partial_shape.rank.is_dynamic or len(port.partial_shape))
+            and not port.get_names() & set(named)
         ]
 
     return run

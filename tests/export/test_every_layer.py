@@ -9,7 +9,7 @@ import os
 
 import pytest
 from export_cases import covering, everything
-from exporting import BACKEND, EXPORTS, wrong
+from exporting import BACKEND, EXPORTS, unconverted, wrong
 
 # Converters warn of their own parts: of what they deprecate or leave out, of
 # forking a process, and of sizes that they take for constants.
@@ -28,14 +28,21 @@ pytestmark = [
 TOGETHER = 8
 
 
-def models():
-    """Layers that are exported together, with the format."""
+def sample():
     cases = list(everything())
     if os.environ.get("KERAS_CONVT_TEST_EXPORT") != "all":
         cases = list(covering(cases))
-    cases.sort(key=lambda case: case.steps)
+    return sorted(cases, key=lambda case: case.steps)
+
+
+def models():
+    """Layers that are exported together, with the format."""
+    cases = sample()
     for kind, (_, readers) in EXPORTS.items():
-        for steps, alike in itertools.groupby(cases, lambda case: case.steps):
+        converted = [case for case in cases if not unconverted(case, kind)]
+        for steps, alike in itertools.groupby(
+            converted, lambda case: case.steps
+        ):
             if steps == "open" and not any(readers.values()):
                 continue
             alike = list(alike)
@@ -51,6 +58,25 @@ def models():
 def test_exported_layers_are_right_at_any_size(kind, cases, tmp_path):
     found = wrong(cases, kind, tmp_path)
     assert not found, "\n".join(found)
+
+
+def refused():
+    """One layer for each reason, but those that would end the process."""
+    first = {}
+    for kind, case in itertools.product(EXPORTS, sample()):
+        reason = unconverted(case, kind)
+        if reason is not None and kind != "litert":
+            first.setdefault(reason, pytest.param(kind, case, id=reason))
+    return list(first.values())
+
+
+@pytest.mark.skipif(
+    BACKEND == "tensorflow", reason="TensorFlow exports all of the sample"
+)
+@pytest.mark.parametrize(("kind", "case"), refused())
+def test_what_cannot_be_exported_is_an_error(kind, case, tmp_path):
+    (found,) = wrong([case], kind, tmp_path)
+    assert "Error: " in found
 
 
 def test_the_sample_covers_every_pair():

@@ -36,7 +36,7 @@ def compiled(function):
         import torch
 
         torch._dynamo.reset()
-        return torch.compile(function, backend="eager")
+        return torch.compile(function, backend="eager", fullgraph=True)
     raise ValueError(f"No compiler known for the {BACKEND} backend.")
 
 

@@ -192,7 +192,7 @@ class JAX(Backend):
         return size * factor if isinstance(size, int) else -1
 
     def ranked(self, problem: Problem) -> list[Choice]:
-        if problem.context.engine == "export":
+        if problem.context.exports:
             return _exported(problem)
         if problem.depthwise:
             return _depthwise(problem)
@@ -241,17 +241,21 @@ def _is_open(tensor: Tensor) -> bool:
 
 
 def _exported(problem: Problem) -> list[Choice]:
-    """What other runtimes are good at."""
+    """What other runtimes are good at, and exporters can convert."""
+    few_groups = 1 < problem.groups < MANY_GROUPS
+    if problem.rank == 3:
+        # jax2onnx has no convolution of volumes, and no reshape of several
+        # open sizes into one and back (0.17.1).
+        if few_groups:
+            return [Choice("by_group", "exported, a volume, few groups")]
+        return [Choice("overlap_add", "exported, a volume")]
     if problem.unit_strides:
-        if problem.dilated and problem.rank == 3:
-            # jax2onnx converts no dilated convolution of volumes (0.17).
-            return [Choice("overlap_add", "exported, a dilated volume")]
         return [Choice("convolution", "exported, stride 1")]
     if problem.depthwise:
         return _depthwise(problem)
+    if few_groups:
+        return [Choice("by_group", "exported, few groups")]
     if problem.groups > 1:
-        if problem.groups < MANY_GROUPS:
-            return [Choice("by_group", "exported, few groups")]
         return [Choice("overlap_add", "exported, many groups")]
     if problem.kernel_size == problem.strides:
         return [Choice("overlap_add", "exported, taps that do not overlap")]

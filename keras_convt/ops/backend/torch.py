@@ -10,13 +10,16 @@ bounds. That was seen with PyTorch 2.13, and "oneDNN's gradients" in
 docs/upstream.md has the reproductions.
 """
 
+import functools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras import ops
 
 from keras_convt import geometry
+from keras_convt.ops.backend import torch_rules
 from keras_convt.ops.backend.generic import Backend
 from keras_convt.ops.problem import Choice, Context, Problem
 from keras_convt.ops.types import Crops, Size, Sizes, Tensor
@@ -26,15 +29,6 @@ from keras_convt.ops.types import Crops, Size, Sizes, Tensor
 MANY_ROWS = 64
 ELEMENTS_A_ROW = 2**16
 
-# Taps from which a kernel is large: oneDNN's kernels are written for small
-# ones.
-LARGE_KERNEL = 256
-
-# Weights whose reordering takes as long as a small call, and how many of them
-# one position does not repay.
-MANY_WEIGHTS = 250_000
-WEIGHTS_A_POSITION = 640
-
 # Channels up to which oneDNN may have them last at stride 1: it then adds one
 # product after another, with more than twice the error from 64 on.
 FEW_CHANNELS = 48
@@ -42,9 +36,6 @@ FEW_CHANNELS = 48
 # Batch size times steps of a chunk up to which a product costs less than the
 # copy of a kernel of Keras's layout, which PyTorch makes at each convolution.
 FEW_STEPS = 256
-
-# Passes over the outputs that cost as much as what they save.
-MANY_SHIFTS = 8
 
 
 class Torch(Backend):
@@ -57,11 +48,22 @@ class Torch(Backend):
     averages_existing_steps = False
     loops_in_graph = False
 
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        # Asked once and here: PyTorch's compiler ends its graph where it is
+        # asked (2.13). Where PyTorch is the backend, Keras has imported it.
+        torch: Any = sys.modules.get("torch")
+        self._has_onednn = (
+            torch is not None and torch.backends.mkldnn.is_available()
+        )
+
     def context(self, inputs: Tensor) -> Context:
         import torch
 
-        if torch.compiler.is_exporting() or _tracing():
+        if torch.compiler.is_exporting():
             engine = "export"
+        elif _tracing():
+            engine = "trace"
         elif torch.compiler.is_compiling():
             engine = "graph"
         else:
@@ -74,13 +76,22 @@ class Torch(Backend):
     def refusal(self, name: str, problem: Problem) -> str | None:
         if (
             name == "shift_multiply_add"
-            and problem.context.engine == "export"
+            and problem.context.exports
             and problem.rank > 1
             and problem.positions is None
         ):
             # With the channels first, the graph would hold for some sizes
             # only (PyTorch 2.13).
             return "cannot be exported for images whose size is left open"
+        if (
+            name == "native"
+            and problem.context.engine == "export"
+            and problem.groups > 1
+            and len(set(problem.strides)) > 1
+        ):
+            # https://github.com/google-ai-edge/litert-torch/issues/604
+            # (0.10.0): other values, without an error.
+            return "is exported wrong with groups and strides that differ"
         return None
 
     def is_exact(self, name: str, problem: Problem) -> bool:
@@ -92,48 +103,11 @@ class Torch(Backend):
         return few or 4 * problem.filters <= problem.channels
 
     def ranked(self, problem: Problem) -> list[Choice]:
-        if problem.depthwise and problem.context.engine != "export":
-            return _depthwise(problem)
-        exporting = problem.context.engine == "export"
-        if problem.groups == 1 and problem.one_step and not exporting:
-            # 64x1x1x64 -> 32 k7, which oneDNN computes with the zeros around
-            # the one step.
-            return [Choice("overlap_add", "one step: a matrix product")]
-        if problem.groups == 1 and problem.unit_strides:
-            return _stride_one(problem)
-        if (
-            problem.context.engine == "export"
-            and problem.groups == 1
-            and problem.kernel_size == problem.strides
-        ):
-            # In onnxruntime, whose ConvTranspose is then slower: 512x256 ->
-            # 128 k2 s2 1.5, an image of 32x32x128 -> 64 k2 s2 1.3. Where taps
-            # overlap, images take up to 1.6 times as long as with it.
-            return [Choice("overlap_add", "exported, taps do not overlap")]
-        # Of images neither is true: 16 x 16 taps are 256 as well, and native
-        # wins.
-        # Each chunk of one stride is a call of PyTorch's, and memory.
-        signal = (
-            problem.groups == 1
-            and problem.rank == 1
-            and not problem.too_many_terms
-        )
-        if signal and problem.taps >= LARGE_KERNEL:
-            # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 /
-            # 1.6 and 1.2 / 1.1.
-            return [Choice("overlap_add", "a large kernel")]
-        if (
-            signal
-            and problem.weights >= MANY_WEIGHTS
-            and problem.positions is not None
-            and problem.weights >= WEIGHTS_A_POSITION * problem.positions
-        ):
-            # PyTorch reorders the weights for each call, which few positions
-            # do not repay: 512 -> 256 k16 s8 at 50 steps 3.3 / 2.5, against
-            # 1.4 / 0.8; 256 -> 128 at 500 steps 1.6 / 1.5, against 1.6 / 1.2.
-            return [Choice("overlap_add", "few positions")]
-        # With the window in the same pass, and the bias in place: 1.6 / 1.4.
-        return [Choice("native", "the backend's own, with window and bias")]
+        return torch_rules.ranked(problem)
+
+    def _onednn(self, tensor: Tensor) -> bool:
+        """Whether oneDNN computes convolutions of a tensor."""
+        return self._has_onednn and tensor.device.type == "cpu"
 
     def has_stand_in_sizes(self, inputs: Any) -> bool:
         # Keras calls a layer of one's own on this device to learn the shape of
@@ -172,7 +146,7 @@ class Torch(Backend):
         rows, columns = math.prod(positions), second.shape[-1]
         if (
             first.dtype != torch.float32
-            or not _onednn(first)
+            or not self._onednn(first)
             or torch.compiler.is_exporting()
             or _tracing()
             or rows < MANY_ROWS
@@ -190,7 +164,7 @@ class Torch(Backend):
 
     def in_memory_format_of(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         if not (
-            _onednn(inputs)
+            self._onednn(inputs)
             and _signal_has_channels_first(inputs)
             and outputs.is_contiguous()
         ):
@@ -266,7 +240,7 @@ class Torch(Backend):
                 padding,
             )
             return outputs.to(inputs.dtype)
-        onednn = _onednn(inputs)
+        onednn = self._onednn(inputs)
         inputs = _channels_first(inputs)
         if onednn:
             # With the channels last in memory, oneDNN adds all products of a
@@ -331,10 +305,15 @@ class Torch(Backend):
             )
             return outputs.to(inputs.dtype)
         exporting = torch.compiler.is_exporting() or _tracing()
-        onednn = _onednn(inputs) and not exporting
+        onednn = self._onednn(inputs) and not exporting
         # Sizes may not be asked for where they are to be left open.
         steps = None if exporting else tuple(inputs.shape[1:-1])
-        padding, output_padding, rest = geometry.padding_and_output_padding(
+        paddings = (
+            geometry.padding_and_output_padding
+            if torch.compiler.is_compiling()
+            else _kept_paddings
+        )
+        padding, output_padding, rest = paddings(
             crops,
             strides,
             # onnxruntime wants an output padding below the stride (1.32).
@@ -374,40 +353,14 @@ class Torch(Backend):
                 groups=groups,
                 **arguments,
             )
-        outputs = self.crop(_channels_last(outputs), rest)
+        outputs = _channels_last(outputs)
+        if any(crop != (0, 0) for crop in rest):
+            outputs = self.crop(outputs, rest)
         return outputs + bias if extended and bias is not None else outputs
 
 
-def _depthwise(problem: Problem) -> list[Choice]:
-    """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
-    if problem.dtype == "float32":
-        # 1.6 / 1.1 times as fast as torch.nn's layer, and up to ten times as
-        # fast as shift-multiply-add, 4x16x16x128 -> 128 k3 s2. In other
-        # dtypes it takes up to seven times as long as that.
-        return [Choice("native", "depthwise, float32")]
-    if problem.shifts <= MANY_SHIFTS:
-        return [Choice("shift_multiply_add", "depthwise, few shifts")]
-    return [Choice("native", "depthwise, many shifts")]
-
-
-def _stride_one(problem: Problem) -> list[Choice]:
-    # 4x68x16 -> 64 k7: 2.8 / 2.3, against its own 2.3 / 2.2.
-    choices = [Choice("convolution", "stride 1")]
-    narrow = 4 * problem.filters <= problem.channels
-    if problem.context.engine != "export" and (problem.rank < 3 or narrow):
-        # 2x64x64x32 -> 3 k7: 1.2 / 1.2, against a convolution's 1.1 / 0.6;
-        # 32x32x24 -> 8 k3 2.0 / 1.5, against 1.3 / 1.1.
-        choices.insert(0, Choice("native", "stride 1, few channels"))
-    return choices
-
-
-def _onednn(tensor: Tensor) -> bool:
-    """Whether oneDNN computes convolutions of a tensor."""
-    import torch
-
-    # PyTorch does not say what its type is.
-    mkldnn: Any = torch.backends.mkldnn
-    return tensor.device.type == "cpu" and bool(mkldnn.is_available())
+# For eager calls of the same sizes. PyTorch's compiler warns of a cache.
+_kept_paddings = functools.lru_cache(geometry.padding_and_output_padding)
 
 
 def _tracing() -> bool:
@@ -460,7 +413,7 @@ def _onednn_conv_transpose(
             or width >= 4
             or (depthwise and max(arguments["dilation"]) == 1)
         )
-        and kernel.shape[-1] < LARGE_KERNEL
+        and kernel.shape[-1] < torch_rules.LARGE_KERNEL
         and not (groups == 1 and _signal_has_channels_first(inputs))
     )
     if as_image:

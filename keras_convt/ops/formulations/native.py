@@ -31,7 +31,7 @@ def native(
             crops,
             each=native,
         )
-    if not backend.transposes_dilated:
+    if not backend.transposes_dilated and max(dilation_rate) > 1:
         kernel = dilate(kernel, dilation_rate)
         dilation_rate = (1,) * len(strides)
     return backend.conv_transpose(

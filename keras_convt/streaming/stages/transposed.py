@@ -114,7 +114,7 @@ class TransposedLayer(Transposed):
     def sums(self, inputs: Any) -> Any:
         layer = self.node.operation
         if isinstance(layer, keras_convt.layers.Conv1DTranspose):
-            inputs = layer._rounded(inputs, channel_axis=-1)
+            inputs = layer._rounded(inputs, "channels_last")
         return tensors.full_transposed_convolution(
             inputs,
             ops.cast(layer.kernel, self.dtype),

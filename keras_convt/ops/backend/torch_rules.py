@@ -1,0 +1,90 @@
+"""What is fast in PyTorch.
+
+The figures in the comments are ratios of the built-in layer's time to ours,
+forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
+them.
+"""
+
+from keras_convt.ops.problem import Choice, Problem
+
+# Taps from which a kernel is large: oneDNN's kernels are written for small
+# ones.
+LARGE_KERNEL = 256
+
+# Weights whose reordering takes as long as a small call, and how many of them
+# one position does not repay.
+MANY_WEIGHTS = 250_000
+WEIGHTS_A_POSITION = 640
+
+# Passes over the outputs that cost as much as what they save.
+MANY_SHIFTS = 8
+
+
+def ranked(problem: Problem) -> list[Choice]:
+    """The formulations to use, the fastest first."""
+    exporting = problem.context.exports
+    if problem.depthwise and not exporting:
+        return _depthwise(problem)
+    if problem.groups == 1 and problem.one_step and not exporting:
+        # 64x1x1x64 -> 32 k7, which oneDNN computes with the zeros around
+        # the one step.
+        return [Choice("overlap_add", "one step: a matrix product")]
+    if problem.groups == 1 and problem.unit_strides:
+        return _stride_one(problem)
+    if (
+        exporting
+        and problem.groups == 1
+        and problem.kernel_size == problem.strides
+    ):
+        # In onnxruntime, whose ConvTranspose is then slower: 512x256 ->
+        # 128 k2 s2 1.5, an image of 32x32x128 -> 64 k2 s2 1.3. Where taps
+        # overlap, images take up to 1.6 times as long as with it.
+        return [Choice("overlap_add", "exported, taps do not overlap")]
+    # Of images neither is true: 16 x 16 taps are 256 as well, and native
+    # wins.
+    # Each chunk of one stride is a call of PyTorch's, and memory.
+    signal = (
+        problem.groups == 1 and problem.rank == 1 and not problem.too_many_terms
+    )
+    if signal and problem.taps >= LARGE_KERNEL:
+        # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 /
+        # 1.6 and 1.2 / 1.1.
+        return [Choice("overlap_add", "a large kernel")]
+    if (
+        signal
+        and problem.weights >= MANY_WEIGHTS
+        and problem.positions is not None
+        and problem.weights >= WEIGHTS_A_POSITION * problem.positions
+    ):
+        # PyTorch reorders the weights for each call, which few positions
+        # do not repay: 512 -> 256 k16 s8 at 50 steps 3.3 / 2.5, against
+        # 1.4 / 0.8; 256 -> 128 at 500 steps 1.6 / 1.5, against 1.6 / 1.2.
+        return [Choice("overlap_add", "few positions")]
+    # With the window in the same pass, and the bias in place: 1.6 / 1.4.
+    choices = [Choice("native", "the backend's own, with window and bias")]
+    if exporting:
+        choices.append(Choice("by_group", "exported, group by group"))
+    return choices
+
+
+def _depthwise(problem: Problem) -> list[Choice]:
+    """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
+    if problem.dtype == "float32":
+        # 1.6 / 1.1 times as fast as torch.nn's layer, and up to ten times as
+        # fast as shift-multiply-add, 4x16x16x128 -> 128 k3 s2. In other
+        # dtypes it takes up to seven times as long as that.
+        return [Choice("native", "depthwise, float32")]
+    if problem.shifts <= MANY_SHIFTS:
+        return [Choice("shift_multiply_add", "depthwise, few shifts")]
+    return [Choice("native", "depthwise, many shifts")]
+
+
+def _stride_one(problem: Problem) -> list[Choice]:
+    # 4x68x16 -> 64 k7: 2.8 / 2.3, against its own 2.3 / 2.2.
+    choices = [Choice("convolution", "stride 1")]
+    narrow = 4 * problem.filters <= problem.channels
+    if not problem.context.exports and (problem.rank < 3 or narrow):
+        # 2x64x64x32 -> 3 k7: 1.2 / 1.2, against a convolution's 1.1 / 0.6;
+        # 32x32x24 -> 8 k3 2.0 / 1.5, against 1.3 / 1.1.
+        choices.insert(0, Choice("native", "stride 1, few channels"))
+    return choices
