@@ -55,11 +55,7 @@ class Contender:
 def keras_contenders(shape: Shape) -> list[Contender]:
     """The built-in layer, then ours."""
     rank = len(shape.steps)
-    ours = getattr(keras_convt, f"Conv{rank}DTranspose")
     built_in = getattr(keras.layers, f"Conv{rank}DTranspose")
-
-    def start_ours(weights: list[np.ndarray]) -> tuple[Sequence[Any], Apply]:
-        return _start([_layer(ours, shape, weights, groups=shape.groups)])
 
     def start_built_in(
         weights: list[np.ndarray],
@@ -75,8 +71,20 @@ def keras_contenders(shape: Shape) -> list[Contender]:
 
     return [
         Contender(BUILT_IN, start_built_in, split, configured),
-        Contender(OURS, start_ours, layout=configured),
+        ours(shape),
     ]
+
+
+def ours(shape: Shape, implementation: str = "auto") -> Contender:
+    """Our layer, with the formulation that it chooses or another one."""
+    layer_class = getattr(keras_convt, f"Conv{len(shape.steps)}DTranspose")
+
+    def start(weights: list[np.ndarray]) -> tuple[Sequence[Any], Apply]:
+        arguments = {"groups": shape.groups, "implementation": implementation}
+        return _start([_layer(layer_class, shape, weights, **arguments)])
+
+    name = OURS if implementation == "auto" else implementation
+    return Contender(name, start, layout=configured)
 
 
 def model_contenders(
@@ -106,11 +114,11 @@ def model_contenders(
 
 
 def _layer(
-    layer_class: type, shape: Shape, weights: list[np.ndarray], **groups: int
+    layer_class: type, shape: Shape, weights: list[np.ndarray], **more: Any
 ) -> keras.layers.Layer:
     kernel, bias = weights
     layer = layer_class(
-        len(bias), shape.kernel_size, shape.strides, shape.padding, **groups
+        len(bias), shape.kernel_size, shape.strides, shape.padding, **more
     )
     size = (shape.batch, *shape.steps, kernel.shape[-1])
     if keras.config.image_data_format() == "channels_first":

@@ -177,8 +177,8 @@ class TensorFlow(Backend):
 def _graph(problem: Problem) -> list[Choice]:
     """One group, eagerly or in a graph that XLA does not compile."""
     if problem.unit_strides and problem.dilated:
-        # It has no dilated transposed convolution on a CPU, and neither it
-        # nor LiteRT has a dilated convolution of volumes.
+        # It has no dilated transposed convolution on a CPU, and LiteRT has no
+        # dilated convolution of volumes.
         if problem.rank == 3:
             return [Choice("overlap_add", "stride 1, a dilated volume")]
         return [Choice("convolution", "stride 1, dilated")]
