@@ -1,0 +1,74 @@
+"""The rules of speed fit what was measured, on every machine with rows.
+
+`python -m benchmarks.formulations` writes the rows. Nothing is timed here.
+"""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from keras_convt.ops.backend import named
+from keras_convt.ops.choice import choose
+from keras_convt.ops.problem import Context, Problem
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+FILES = sorted(RESULTS.glob("*/formulations-*.csv"))
+
+# Forward and training together, and what noise may make of two equal ones.
+SLOWER_THAN_THE_BEST = 1.15
+FASTER_THAN_ITS_OWN = 0.95
+
+
+def sizes(text):
+    return tuple(map(int, text.split("x")))
+
+
+def layers(path):
+    """The rows of each layer: milliseconds by formulation."""
+    found = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            steps, batch = sizes(row["steps"]), int(row["batch"])
+            positions = batch
+            for n in steps:
+                positions *= n
+            problem = Problem(
+                kernel_size=sizes(row["kernel_size"]),
+                strides=sizes(row["strides"]),
+                dilation_rate=(1,) * len(steps),
+                groups=int(row["groups"]),
+                channels=int(row["channels"]),
+                filters=int(row["filters"]),
+                positions=positions,
+                steps=steps,
+                context=Context(row["engine"], row["device"]),
+            )
+            times = found.setdefault((problem, row["padding"]), {})
+            times[row["formulation"]] = (
+                float(row["forward_ms"]),
+                float(row["training_ms"]),
+            )
+    return found
+
+
+def test_there_are_rows():
+    assert FILES
+
+
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_what_is_chosen_is_nearly_the_fastest(path):
+    name = path.stem.removeprefix("formulations-").split("-")[0]
+    wrong = []
+    for (problem, padding), times in layers(path).items():
+        chosen = times[choose(problem, backend=named(name)).name]
+        best = min(
+            sum(time) for key, time in times.items() if key != "built-in"
+        )
+        slower = sum(chosen) / best
+        own = sum(times["native"]) / sum(chosen)
+        if slower > SLOWER_THAN_THE_BEST or own < FASTER_THAN_ITS_OWN:
+            wrong.append(f"{problem}, {padding}: {slower:.2f}, {own:.2f}")
+    assert not wrong, "\n".join(wrong)
