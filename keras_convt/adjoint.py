@@ -29,40 +29,41 @@ def adjoint(
     name: str | None = None,
     implementation: str = "auto",
 ) -> BaseConvTranspose:
-    """The transposed layer that goes exactly the opposite way of `conv`.
+    """The transposed layer that is the exact opposite of `conv`.
 
-    For the linear part of `conv`, its output without bias and activation,
+    If `conv` has no bias and no activation, this holds for all `x` and `y`:
 
     `sum(conv(x) * y) == sum(x * adjoint(conv)(y, output_size=x))`
 
-    for all `x` and `y`, and the shape of `x` comes back: `output_size` may
-    be `x` itself, or its steps, odd ones included.
+    The result has the shape of `x`. `output_size` may be `x` itself or its
+    number of steps, which may be odd.
 
     Args:
         conv: A built `keras.layers.Conv1D`, `Conv2D`, `Conv3D`,
             `DepthwiseConv1D` or `DepthwiseConv2D`.
         tie_weights: bool. If `False`, the layer gets a copy of the kernel.
-            If `True`, it uses the very same variable: both layers train it,
-            it counts once, and a model with both that is saved and loaded
-            has one again. (`keras.models.clone_model`, which makes each
-            layer from its config alone, refuses; `copy.deepcopy` works.)
-            Defaults to `False`.
-        activation: Activation of the transposed layer. With one, or with a
-            bias, the layer is no adjoint any more, but what autoencoders use.
-        use_bias: bool, whether the transposed layer has a bias of its own.
+            If `True`, it uses the same variable. Both layers train it, a
+            model counts it once, and a model that is saved and loaded has
+            one variable again. (`keras.models.clone_model` refuses such a
+            model, because it makes each layer from its config alone.
+            `copy.deepcopy` works.) Defaults to `False`.
+        activation: Activation of the transposed layer. With an activation or
+            a bias, the layer is not the exact adjoint any more, but
+            autoencoders often have both.
+        use_bias: bool, whether the transposed layer has its own bias.
             Defaults to `False`.
         name: Optional name of the layer.
         implementation: As in `keras_convt.Conv1DTranspose`.
 
     Returns:
         A built `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or
-        `Conv3DTranspose`. That of a depthwise layer has one group for each
-        channel. `padding="causal"` becomes the crop `(ke - 1, 0)`: the
-        opposite of looking back is looking ahead.
+        `Conv3DTranspose`. For a depthwise layer, it has one group for each
+        channel. `padding="causal"` becomes the crop `(ke - 1, 0)`, because
+        the opposite of looking back is looking ahead.
 
     Raises:
-        TypeError: If `conv` is no such layer.
-        ValueError: If it has no kernel yet, or none that can be tied.
+        TypeError: If `conv` is not such a layer.
+        ValueError: If it has no kernel yet, or one that cannot be tied.
 
     Example:
 

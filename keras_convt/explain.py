@@ -22,21 +22,20 @@ def explain(
     layer: BaseTranspose | keras.layers.Layer | StreamingModel,
     steps: int | Sequence[int] = 6,
 ) -> str:
-    """Say how long a layer's output is, and why; or what a stream remembers.
+    """Say how long a layer's output is and why, or list a stream's stages.
 
     Args:
         layer: A transposed convolution layer of `keras_convt` or of
-            `keras.layers`, built or not, or a `keras_convt.StreamingModel`:
-            then the text is a table of its stages.
-        steps: int, or a sequence of one int per axis: the steps of the
-            input. Defaults to `6`.
+            `keras.layers`, built or not, or a `keras_convt.StreamingModel`.
+        steps: int, or a sequence of one int per axis, the number of input
+            steps. Defaults to `6`.
 
     Returns:
-        The text, for `print`.
+        A text to print. For a `StreamingModel`, it is a table of its stages.
 
     Raises:
-        TypeError: If `layer` is no such layer.
-        ValueError: If nothing is left of so few steps after the crops.
+        TypeError: If `layer` is not such a layer.
+        ValueError: If the crops leave no output.
 
     Example:
 

@@ -29,25 +29,25 @@ def plot_connectivity(
 ) -> Any:
     """Draw which input steps reach which output steps of a layer.
 
-    Inputs are above, outputs below, with a line for each contribution. What
-    the padding crops is gray. Under each output a bar counts its
-    contributions: red ones have fewer than others, so that a checkerboard may
-    show; pale ones are near an end of the signal.
+    The inputs are above and the outputs below, with a line for each
+    contribution. Outputs that the padding crops are gray. Under each output,
+    a bar counts its contributions. A red bar is lower than others, so a
+    checkerboard may show. Bars near an end of the signal are pale.
 
     Args:
         layer: A transposed convolution layer of `keras_convt` or of
-            `keras.layers`, built or not. Of the axes of an image or a volume,
-            the last is drawn.
+            `keras.layers`, built or not. For an image or a volume, the last
+            axis is drawn.
         steps: int, the number of input steps. Defaults to `6`.
-        to_file: Path of a picture to write. Its ending gives the format.
-            Defaults to `None`: no file.
+        to_file: Path of a picture to write. Its extension gives the format.
+            Defaults to `None`, which writes no file.
 
     Returns:
         The `matplotlib.figure.Figure`. A notebook shows it.
 
     Raises:
-        TypeError: If `layer` is no such layer.
-        ValueError: If `steps` is none, or leaves nothing after the crops.
+        TypeError: If `layer` is not such a layer.
+        ValueError: If `steps` is below 1, or if the crops leave no output.
         ImportError: If matplotlib is not installed.
 
     Example:

@@ -85,27 +85,27 @@ def tune(
 ) -> Tuning:
     """Measure which implementation of each transposed layer is fastest.
 
-    Each layer gets each implementation that it supports, one after another,
-    and the whole model is timed with it and without it in turn: a training
-    step or a prediction, compiled as the model is compiled. Where the model
-    is faster by more than `margin`, twice, the layer's `implementation` is
-    set. The choice is part of the layer's config, so it is saved with the
-    model. It holds for this machine and these sizes.
+    For each layer, `tune` tries each implementation that the layer supports.
+    It times the whole model with it and without it in turn, in a training
+    step or a prediction that is compiled as the model is. If the model is
+    faster by more than `margin` in two measurements, `tune` sets the layer's
+    `implementation`. The choice is part of the layer's config, so it is saved
+    with the model. It is right for this machine and these sizes.
 
     Args:
         model: A built `keras.Model` with layers of this package. A copy of it
             is timed. Its weights, optimizer and state are not touched. A
             compiled model is timed with its own `jit_compile` and
             `run_eagerly`.
-        inputs: A batch of inputs of the sizes that matter, as `model` takes
-            it.
-        training: bool, whether a training step is timed (the gradients of all
-            weights, with a quadratic loss), or a prediction. Defaults to
-            `True`.
-        runtime: `"onnxruntime"` to time the prediction of the model exported
-            to ONNX in that runtime, or `None` for Keras itself. Defaults to
-            `None`.
-        margin: float, the least gain that is worth a change. Defaults to
+        inputs: A batch of inputs for `model`, with the sizes that matter to
+            you.
+        training: bool. If `True`, a training step is timed (the gradients of
+            all weights, with a quadratic loss). If `False`, a prediction is
+            timed. Defaults to `True`.
+        runtime: `"onnxruntime"` exports the model to ONNX and times its
+            prediction in that runtime. `None` times the model in Keras.
+            Defaults to `None`.
+        margin: float, the smallest gain that is worth a change. Defaults to
             `0.05`, which is above the noise of a quiet machine.
         verbose: bool, whether a progress bar and the table are printed.
             Defaults to `True`.
@@ -117,8 +117,8 @@ def tune(
     Raises:
         TypeError: If `model` is not a `keras.Model`.
         ValueError: If `model` is not built or has no layer of this package,
-            or if another argument cannot be used. Nothing is changed then, nor
-            after an interrupt.
+            or if another argument cannot be used. Nothing is changed then. An
+            interrupt changes nothing either.
 
     Example:
 

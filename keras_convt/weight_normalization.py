@@ -20,26 +20,26 @@ SMALLEST_SQUARE = 1e-30
 class WeightNormalization(layers.Wrapper):
     """Learns the length and the direction of a layer's kernel separately.
 
-    The layer computes with `g * v / |v|`, where `v` is its own kernel and `g`
-    a weight of the wrapper. `g` starts as `|v|`, so that the layer computes
-    at first what it would without the wrapper. Most vocoders and audio codecs
-    are trained this way. It does the same as PyTorch's
+    The layer computes with `g * v / |v|`. Here `v` is its own kernel, and `g`
+    is a weight of the wrapper. `g` starts as `|v|`, so that the wrapper
+    changes nothing before training. Most vocoders and audio codecs are
+    trained this way. The wrapper computes the same as PyTorch's
     `torch.nn.utils.parametrizations.weight_norm`.
 
-    Regularizers and constraints of the kernel are those of `v`.
+    Regularizers and constraints of the kernel apply to `v`.
 
     Args:
         layer: A convolution of `keras_convt` or Keras with one kernel,
             transposed or not, depthwise or not, or a `keras.layers.Dense`.
-        axis: int, or sequence of ints: the axes of the kernel, as Keras has
-            it, that `g` has; the norm is taken over the others. `None` is
-            what `dim=0`, PyTorch's default, is for this layer: the filters of
-            a plain convolution and a Dense, the channels of a transposed
-            convolution (the last axis of each), both of the last two axes of
-            a depthwise one that is not transposed.
-        data_init: Must be `False`. A start from the statistics of data, which
-            Salimans and Kingma describe, needs a `g` for each filter, which
-            transposed convolutions do not have with PyTorch's default.
+        axis: int, or sequence of ints: the axes of the Keras kernel that `g`
+            has. The norm is taken over the other axes. `None` is the same as
+            PyTorch's default, `dim=0`. For a plain convolution or a Dense,
+            this is the axis of the filters, and for a transposed convolution
+            the axis of the channels. Both are the last axis. For a plain
+            depthwise convolution, it is the last two axes.
+        data_init: Must be `False`. Salimans and Kingma describe a start from
+            the statistics of data. It needs one `g` for each filter, and with
+            PyTorch's default, transposed convolutions do not have that.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Input shape:
@@ -49,7 +49,7 @@ class WeightNormalization(layers.Wrapper):
         That of the layer.
 
     Raises:
-        TypeError: If `layer` is no such layer.
+        TypeError: If `layer` is not such a layer.
         ValueError: If `layer` has LoRA or is quantized, or an argument cannot
             be used.
 
@@ -165,11 +165,12 @@ class WeightNormalization(layers.Wrapper):
     def remove(self) -> Any:
         """The layer without normalization, with the kernel that it has now.
 
-        A new layer. `keras_convt.fold_weight_normalization` does it in all
-        of a model.
+        The wrapper stays as it is. `keras_convt.fold_weight_normalization`
+        does this for a whole model.
 
         Returns:
-            A built layer, of the class, name and config of the layer.
+            A new, built layer with the class, name and config of the wrapped
+            layer.
 
         Raises:
             ValueError: If the wrapper is not built.

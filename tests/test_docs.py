@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import runpy
@@ -77,6 +78,51 @@ def test_public_names_have_examples():
         and ">>>" not in (getattr(keras_convt, name).__doc__ or "")
     ]
     assert not without
+
+
+def test_every_argument_is_described_by_itself():
+    """A name without a colon on its line is lost on the site."""
+    lost = {
+        name: lines
+        for name, documented in public_objects().items()
+        if (lines := arguments_without_colon(documented))
+    }
+    assert lost == {}
+
+
+def public_objects():
+    found = {
+        name: getattr(keras_convt, name)
+        for name in keras_convt.__all__
+        if not name.startswith(("layer_", "__"))
+    }
+    found |= {
+        f"initializers.{name}": getattr(keras_convt.initializers, name)
+        for name in keras_convt.initializers.__all__
+    }
+    found["ops.conv_transpose"] = keras_convt.ops.conv_transpose
+    for name, documented in list(found.items()):
+        if inspect.isclass(documented):
+            found |= {
+                f"{name}.{method}": function
+                for method, function in inspect.getmembers(
+                    documented, inspect.isfunction
+                )
+                if function.__module__.startswith("keras_convt.")
+                and not method.startswith("_")
+            }
+    return found
+
+
+def arguments_without_colon(documented):
+    text = inspect.getdoc(documented) or ""
+    section = re.search(r"^Args:\n((?:    .*\n|\n)*)", text + "\n", re.M)
+    lines = section[1].split("\n") if section else []
+    return [
+        line
+        for line in lines
+        if re.match(r"    \S", line) and not re.match(r"    \*{0,2}\w+: ", line)
+    ]
 
 
 @pytest.mark.parametrize("path", with_python(DOCUMENTS), ids=name_of)

@@ -3,7 +3,7 @@
 #
 # An autoencoder squeezes a signal into a short code and rebuilds it. The
 # encoder shortens the signal with strided convolutions. The decoder has to
-# bring every step back, which is what a transposed convolution is for.
+# lengthen it again, which is what a transposed convolution is for.
 #
 # The signal is an electrocardiogram that comes with PyWavelets. This page runs
 # in a few seconds on a laptop.
@@ -24,10 +24,10 @@ signal = (signal - signal.mean()) / signal.std()
 # %% [markdown]
 # ## Windows of an odd length
 #
-# Each window has 101 samples. An odd length is a good test: 101 samples become
-# 51 after a convolution with two strides, and 51 become 102 again, one too
-# many. `output_size` says which length is meant, so that nothing has to be
-# padded or cropped by hand.
+# Each window has 101 samples. An odd length is a good test. A convolution with
+# a stride of 2 turns 101 samples into 51, and a transposed one turns 51 into
+# 102, which is one too many. `output_size` says which length you want, so that
+# you do not have to pad or crop by hand.
 
 # %%
 STEPS = 101

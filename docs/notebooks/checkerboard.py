@@ -126,13 +126,14 @@ even = keras_convt.Conv1DTranspose(1, 4, 2, padding="same")
 print(keras_convt.explain(even, steps=SIZE))
 
 # %% [markdown]
-# **Kernels that start different.** With `kernel_size=4`, neighboring pixels
-# are sums of equally many products, but they use different entries of the
-# kernel, and random entries differ. That is why `kernel_size=4` alone looks no
-# better before training. `ICNR` draws one value for each stride and repeats it,
-# so that the layer starts as a convolution whose result is enlarged.
+# **Kernels that start with random values.** With `kernel_size=4`, neighboring
+# pixels are sums of equally many products, but they use different entries of
+# the kernel, and random entries differ. That is why `kernel_size=4` alone
+# looks no better before training. `ICNR` draws one value for every `strides`
+# entries and repeats it, so that the layer starts as a convolution whose
+# result is enlarged.
 #
-# It takes both remedies. Training can bring a checkerboard back if that lowers
+# You need both remedies. Training can bring a checkerboard back if that lowers
 # the loss, but it no longer starts with one.
 
 # %% tags=["remove"]

@@ -24,35 +24,36 @@ def from_equinox(
     activation: Any = None,
     implementation: str = "auto",
 ) -> Any:
-    """The layer that computes what a convolution of Equinox does.
+    """The layer that computes the same as a convolution of Equinox.
 
-    The module takes one signal without a batch axis; the layer takes a batch.
+    The module takes one signal without a batch axis. The layer takes a batch.
 
     Args:
         module: An `equinox.nn.ConvTranspose` or `equinox.nn.Conv`, or one of
             their subclasses of one rank.
         data_format: `"channels_last"`, or `"channels_first"`, which is
-            Equinox's. `None` is Keras's configured one.
+            Equinox's. `None` is the `image_data_format` of your Keras config.
         name: Name of the layer. `None` lets Keras choose one.
         dtype: Dtype or dtype policy of the layer. `None` is Keras's global
-            policy, whatever the dtype of the module.
-        activation: Activation function of the layer. `None` is none.
+            policy, whatever the dtype of the module is.
+        activation: Activation function of the layer. If `None`, none is
+            applied.
         implementation: How a transposed layer computes, as in
             `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
-        A built layer of the module's rank: of a transposed module a
-        `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`,
-        of a plain one a `keras.layers.Conv1D`, `Conv2D` or `Conv3D`. A plain
-        one whose padding Keras does not have is a `keras.Sequential` of a
-        `ZeroPadding` and the convolution.
+        A built layer. For a transposed module, it is a
+        `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`.
+        For a plain one, it is a `keras.layers.Conv1D`, `Conv2D` or `Conv3D`.
+        If Keras does not have the padding of a plain module, it is a
+        `keras.Sequential` of a `ZeroPadding` layer and the convolution.
 
     Raises:
-        TypeError: If `module` is no such module.
-        ValueError: If no layer is equal to it: a `padding_mode` other than
-            `"ZEROS"`, a negative padding before the input, strides together
-            with dilation, or more than three axes; of a plain module,
-            `"SAME_LOWER"` with strides.
+        TypeError: If `module` is not such a module.
+        ValueError: If no layer computes the same: for a `padding_mode` other
+            than `"ZEROS"`, a negative padding before the input, strides
+            together with dilation, or more than three axes. A plain module is
+            also refused for `"SAME_LOWER"` with strides.
 
     Example:
 

@@ -25,33 +25,36 @@ def from_flax(
     activation: Any = None,
     implementation: str = "auto",
 ) -> Any:
-    """The layer that computes what a convolution of Flax does.
+    """The layer that computes the same as a convolution of Flax.
 
     Args:
         module: A `flax.nnx.ConvTranspose` or a `flax.nnx.Conv`. Its mask, if
             it has one, is applied to the kernel.
         data_format: `"channels_last"`, which is Flax's, or
-            `"channels_first"`. `None` is Keras's configured one.
+            `"channels_first"`. `None` is the `image_data_format` of your
+            Keras config.
         name: Name of the layer. `None` lets Keras choose one.
         dtype: Dtype or dtype policy of the layer. `None` is Keras's global
-            policy, whatever the dtype of the module.
-        activation: Activation function of the layer. `None` is none.
+            policy, whatever the dtype of the module is.
+        activation: Activation function of the layer. If `None`, none is
+            applied.
         implementation: How a transposed layer computes, as in
             `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
-        A built layer of the module's rank: of a transposed module a
-        `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`,
-        of a plain one a `keras.layers.Conv1D`, `Conv2D` or `Conv3D`. A plain
-        one whose padding Keras does not have is a `keras.Sequential` of a
-        `ZeroPadding` and the convolution.
+        A built layer. For a transposed module, it is a
+        `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`.
+        For a plain one, it is a `keras.layers.Conv1D`, `Conv2D` or `Conv3D`.
+        If Keras does not have the padding of a plain module, it is a
+        `keras.Sequential` of a `ZeroPadding` layer and the convolution.
 
     Raises:
-        TypeError: If `module` is no such module.
-        ValueError: If no layer is equal to it: padding `"CIRCULAR"` or
+        TypeError: If `module` is not such a module.
+        ValueError: If no layer computes the same: for padding `"CIRCULAR"` or
             `"REFLECT"`, strides together with dilation, an input dilation, or
-            more than three axes. Of a transposed module, padding `"CAUSAL"`
-            too, and padding of more than `ke - 1` before the input.
+            more than three axes. A transposed module is also refused for
+            padding `"CAUSAL"`, and for padding of more than `ke - 1` before
+            the input.
 
     Example:
 

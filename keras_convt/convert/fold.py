@@ -15,17 +15,17 @@ def fold_weight_normalization(
 ) -> keras.Model:
     """A copy of a model, with plain layers in place of the normalized ones.
 
-    Each `keras_convt.WeightNormalization` becomes its layer, under the name
-    of the layer, with the kernel that it computes with now. The outputs are
-    the same. The copy computes no norms, and can be streamed, quantized and
-    exported as any model. It is not compiled.
+    In the copy, each `keras_convt.WeightNormalization` is replaced by the
+    layer in it, with the layer's name and the kernel that it computes with
+    now. The outputs are the same. The copy computes no norms, and you can
+    stream, quantize and export it like any model. It is not compiled.
 
     Args:
         model: A `keras.Sequential`, or a functional `keras.Model`. Models and
-            wrappers in it are copied too; layers that are shared stay shared.
+            wrappers in it are copied too, and shared layers stay shared.
         custom_objects: Classes and functions by name, as in
-            `keras.models.load_model`, where a layer's config mentions some
-            that are not registered.
+            `keras.models.load_model`. Pass those that a layer's config
+            mentions and that are not registered.
 
     Returns:
         The copy.

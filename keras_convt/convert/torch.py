@@ -33,44 +33,46 @@ def from_torch(
     keep_weight_norm: bool = False,
     implementation: str = "auto",
 ) -> Any:
-    """The layer that computes what a convolution of PyTorch does.
+    """The layer that computes the same as a convolution of PyTorch.
 
     Args:
         module: A `torch.nn.ConvTranspose1d`, `2d` or `3d`, or a
-            `torch.nn.Conv1d`, `2d` or `3d`. One with weight normalization, by
-            `torch.nn.utils.parametrizations.weight_norm` or the older
-            `torch.nn.utils.weight_norm`, gives a layer whose kernel is the
+            `torch.nn.Conv1d`, `2d` or `3d`. It may have weight normalization,
+            from `torch.nn.utils.parametrizations.weight_norm` or the older
+            `torch.nn.utils.weight_norm`. The kernel of the layer is then the
             normalized weight.
-        data_format: `"channels_last"` or `"channels_first"`, which is
-            PyTorch's. `None` is Keras's configured one.
+        data_format: `"channels_last"`, or `"channels_first"`, which is
+            PyTorch's. `None` is the `image_data_format` of your Keras config.
         name: Name of the layer. `None` lets Keras choose one.
         dtype: Dtype or dtype policy of the layer. `None` is Keras's global
-            policy, whatever the dtype of the module.
-        activation: Activation function of the layer. `None` is none.
-        padding: What takes the place of the module's `padding` and
-            `output_padding`, as a transposed layer takes it: a name, or the
-            steps to crop. `"causal"` is for models that crop the end of the
-            output themselves (EnCodec, Mimi). For a plain convolution, the
-            name that Keras has, or the zeros to append, as numbers. `None` is
-            the module's.
-        keep_weight_norm: Whether a module with weight normalization gives a
-            `keras_convt.WeightNormalization` of the layer, which is trained
-            as the module is. Defaults to `False`.
+            policy, whatever the dtype of the module is.
+        activation: Activation function of the layer. If `None`, none is
+            applied.
+        padding: Replaces the module's `padding` and `output_padding`. For a
+            transposed layer, it is a name or the steps to crop, as in
+            `keras_convt.Conv1DTranspose`. `"causal"` is for models that crop
+            the end of the output themselves (EnCodec, Mimi). For a plain
+            convolution, it is a name that Keras has, or the numbers of zeros
+            to add. `None` keeps the module's padding.
+        keep_weight_norm: Whether to keep weight normalization. If `True`, the
+            result is a `keras_convt.WeightNormalization` of the layer, which
+            trains as the module does. Defaults to `False`.
         implementation: How a transposed layer computes, as in
             `keras_convt.Conv1DTranspose`. Defaults to `"auto"`.
 
     Returns:
-        A built layer: of a transposed module a `keras_convt.Conv1DTranspose`,
-        `Conv2DTranspose` or `Conv3DTranspose`, of a plain one a
-        `keras.layers.Conv1D`, `Conv2D` or `Conv3D`. A plain one whose padding
-        Keras does not have is a `keras.Sequential` of a `ZeroPadding` and the
-        convolution.
+        A built layer. For a transposed module, it is a
+        `keras_convt.Conv1DTranspose`, `Conv2DTranspose` or `Conv3DTranspose`.
+        For a plain one, it is a `keras.layers.Conv1D`, `Conv2D` or `Conv3D`.
+        If Keras does not have the padding of a plain module, it is a
+        `keras.Sequential` of a `ZeroPadding` layer and the convolution.
 
     Raises:
-        TypeError: If `module` is no such module, or a quantized one.
-        ValueError: If no layer is equal to it: `stride > 1` together with
-            `dilation > 1`, a `padding_mode` other than `"zeros"`, complex
-            weights; or if `keep_weight_norm` is asked for without one.
+        TypeError: If `module` is not such a module, or is quantized.
+        ValueError: If no layer computes the same: for `stride > 1` together
+            with `dilation > 1`, a `padding_mode` other than `"zeros"`, or
+            complex weights. Also if `keep_weight_norm` is `True` and the
+            module has no weight normalization.
 
     Example:
 
@@ -112,24 +114,24 @@ def from_torch(
 
 
 def load_torch_weights(layer: Any, weight: Any, bias: Any = None) -> None:
-    """Load what a PyTorch `state_dict` has for a convolution.
+    """Load the weight and the bias of a convolution from PyTorch.
 
     Args:
         layer: A transposed convolution of `keras_convt` or Keras, depthwise
             or not, or a plain one of Keras: `Conv1D`, `Conv2D`, `Conv3D`,
             `DepthwiseConv1D`, `DepthwiseConv2D`. If it is not built yet, the
             weights build it.
-        weight: The weight, as PyTorch has it, of shape
+        weight: The weight in PyTorch's shape. This is
             `(channels, filters // groups, *kernel_size)` for a transposed
             convolution, and `(filters, channels // groups, *kernel_size)` for
-            a plain one. For that of weight normalization see
-            `fold_weight_norm`.
+            a plain one. For weight normalization, see `fold_weight_norm`.
         bias: The bias, of shape `(filters,)`, or `None`.
 
     Raises:
-        TypeError: If `layer` is no such layer.
-        ValueError: If a shape is not what the layer needs, or if only one of
-            the two has a bias. The layer is then as it was.
+        TypeError: If `layer` is not such a layer.
+        ValueError: If a shape is not what the layer needs, or if the layer
+            has a bias and `bias` is `None`, or the other way around. The
+            layer is not changed then.
 
     Example:
 
@@ -153,11 +155,11 @@ def load_torch_weights(layer: Any, weight: Any, bias: Any = None) -> None:
 
 
 def fold_weight_norm(magnitude: Any, direction: Any) -> np.ndarray:
-    """The weight that PyTorch's weight normalization stands for.
+    """The weight that PyTorch's weight normalization computes.
 
     Args:
-        magnitude: `weight_g`, or `parametrizations.weight.original0`. Its
-            axes of size 1 are those that the norm was taken over.
+        magnitude: `weight_g`, or `parametrizations.weight.original0`. The
+            norm is taken over its axes of size 1.
         direction: `weight_v`, or `parametrizations.weight.original1`.
 
     Returns:

@@ -31,23 +31,25 @@ def upgrade_model(
 
     Each `Conv1DTranspose`, `Conv2DTranspose` and `Conv3DTranspose` of
     `keras.layers` becomes ours, with its weights, name, dtype policy and
-    `trainable`. All other layers are copied with all that they know: weights,
+    `trainable`. All other layers are copied with their whole state: weights,
     statistics, vocabularies, the states of random seeds, and which of their
-    weights are trained. The outputs are the same, except where the built-in
-    layer's depend on the backend (PyTorch before Keras 3.15), and where a
-    mask reaches a built-in transposed layer: it drops the mask, and ours
-    obeys it and passes it on. A warning then names the layer.
+    weights are trained.
 
-    The model itself is left as it is. The copy is not compiled.
+    The outputs are the same, with two exceptions. On PyTorch before Keras
+    3.15, some outputs of the built-in layers are wrong, and ours are right. A
+    built-in layer drops a mask, and ours uses it and passes it on. A warning
+    names each layer that a mask reaches.
+
+    The model itself is not changed. The copy is not compiled.
 
     Args:
         model: A `keras.Sequential`, or a functional `keras.Model`. Models and
-            wrappers in it are copied too; layers that are shared stay shared.
-            A model of a class of your own, whose constructor takes other
-            arguments than `keras.Model`, becomes a plain `keras.Model`.
+            wrappers in it are copied too, and shared layers stay shared. If
+            your own model class has a constructor with other arguments than
+            `keras.Model`, the copy is a plain `keras.Model`.
         custom_objects: Classes and functions by name, as in
-            `keras.models.load_model`, where a layer's config mentions some
-            that are not registered. Those that the layers of the model have
+            `keras.models.load_model`. Pass those that a layer's config
+            mentions and that are not registered. Those that the layers have
             in their attributes are found without it.
 
     Returns:
@@ -55,8 +57,8 @@ def upgrade_model(
 
     Raises:
         ValueError: If the model is subclassed, or a built-in transposed layer
-            is hidden in a custom layer: what those do with it is code, which
-            only its author can change.
+            is hidden in a custom layer. Only the author of such code can
+            replace the layer in it.
 
     Example:
 
@@ -98,21 +100,21 @@ def downgrade_model(
 ) -> keras.Model:
     """A copy of a model, with the built-in layers in place of ours.
 
-    This is the way back from `upgrade_model`. What LoRA has learned is merged
-    into the kernel, and initializers of this package become Keras's default
-    ones. The copy needs only Keras. The built-in layers have no masks: where a
-    mask reaches one of ours, the outputs differ.
+    This is the reverse of `upgrade_model`, and the copy needs only Keras. What
+    LoRA has learned is merged into the kernel. Initializers of this package
+    become Keras's default ones. The built-in layers drop masks, so the outputs
+    differ where a mask reaches one of our layers.
 
     Args:
-        model: As for `upgrade_model`.
-        custom_objects: As for `upgrade_model`.
+        model: As in `upgrade_model`.
+        custom_objects: As in `upgrade_model`.
 
     Returns:
         The copy.
 
     Raises:
-        ValueError: If one of our layers does what the built-in ones cannot.
-            The message names the layer and the argument.
+        ValueError: If one of our layers does something that the built-in ones
+            cannot do. The message names the layer and the argument.
 
     Example:
 

@@ -14,24 +14,25 @@ from keras_convt.initializers.strides import checked, refuse_others
 class ICNR(keras.initializers.Initializer):
     """Initializer that makes the phases of the output start equal.
 
-    A transposed convolution with strides above 1 computes the output steps
-    of each phase, `n % strides`, with taps of their own. Drawn at random,
-    they differ, which shows as a checkerboard. Here the taps of one stride
-    all start with the value of the first: the layer starts as a convolution
-    of fewer taps followed by a repetition of each step (Aitken et al.,
-    "Checkerboard artifact free sub-pixel convolution", arXiv 1707.02937).
+    With strides above 1, the output steps fall into phases, `n % strides`,
+    and each phase is computed with its own taps of the kernel. Random taps
+    differ from phase to phase, which makes a checkerboard. This initializer
+    draws one value for every `strides` taps and repeats it. The layer then
+    starts as a convolution with fewer taps, followed by a repetition of each
+    step (Aitken et al., "Checkerboard artifact free sub-pixel convolution",
+    arXiv 1707.02937).
 
     Args:
-        initializer: Initializer that one value for each stride of taps is
-            drawn with. `None` is `"glorot_uniform"`.
-        strides: int for every axis, or a sequence of one int per axis: those
-            of the layer.
+        initializer: Initializer that draws the values. `None` is
+            `"glorot_uniform"`.
+        strides: The strides of the layer: an int for every axis, or a
+            sequence of one int per axis.
 
     Returns:
         An initializer of kernels of shape `(*kernel_size, filters,
-        channels)`, in 1D, 2D or 3D. The last taps of a kernel size that is
-        no multiple of the stride are a part of one stride: the phases are
-        then equal as far as the taps go.
+        channels)`, in 1D, 2D or 3D. If the kernel size is not a multiple of
+        the stride, the last value is repeated fewer times, and the phases
+        that have no such tap differ from the others.
 
     Raises:
         ValueError, TypeError: If an argument cannot be used.

@@ -16,24 +16,25 @@ from keras_convt.initializers.strides import checked, refuse_others
 class Interpolation(keras.initializers.Initializer):
     """Initializer that makes a transposed convolution start as interpolation.
 
-    Each channel of the input is interpolated to the channel of the output
-    with its number, and nothing else reaches it. FCN's and U-Net's bilinear
-    upsampling is `Interpolation(2)` with a `kernel_size` of 4.
+    Each output channel is the interpolation of the input channel with the
+    same number. The bilinear upsampling of FCN and U-Net is
+    `Interpolation(2)` with a `kernel_size` of 4.
 
-    The filter lies in the middle of the kernel. Where `kernel_size` is odd,
-    it has a tap in its middle, and input steps are found in the output as they
-    are; where it is even, output steps lie half a step beside them, as those
-    of `keras.layers.UpSampling2D` do. `padding="same"` keeps the output in its
-    place, except at its ends, where zeros are beyond the input.
+    The filter is in the middle of the kernel. If `kernel_size` is odd, the
+    filter has a tap in its middle, and the input steps are among the output
+    steps. If it is even, the output steps lie half a step beside the input
+    steps, as with `keras.layers.UpSampling2D`. `padding="same"` does not shift
+    the output. Near its ends, the output mixes with zeros, because the input
+    counts as zero beyond its ends.
 
     Args:
-        strides: int for every axis, or a sequence of one int an axis: those
-            of the layer.
-        kind: `"nearest"` repeats each step; `"linear"` connects them by
-            lines (bilinear in images); `"cubic"` by Keys's cubics with
-            a = -1/2; `"sinc"` is a low pass at the Nyquist frequency of the
-            input in a Kaiser window, as the resamplers of BigVGAN have it,
-            which gets better with each tap. Defaults to `"linear"`.
+        strides: The strides of the layer: an int for every axis, or a
+            sequence of one int per axis.
+        kind: `"nearest"` repeats each step. `"linear"` connects the steps by
+            lines (bilinear in images). `"cubic"` connects them by Keys's
+            cubics with a = -1/2. `"sinc"` is a low-pass filter at the Nyquist
+            frequency of the input, in a Kaiser window, as in the resamplers
+            of BigVGAN. It gets better with each tap. Defaults to `"linear"`.
         groups: int, the `groups` of the layer. Defaults to `1`.
         depthwise: Whether the layer is a depthwise one. Each of the
             `depth_multiplier` filters of a channel is then the same.
@@ -45,11 +46,11 @@ class Interpolation(keras.initializers.Initializer):
         `(*kernel_size, depth_multiplier, channels)`.
 
     Raises:
-        ValueError, TypeError: If an argument cannot be used; when called, if
-            `kernel_size` has not the taps for the filter (`strides` of them
-            for `"nearest"`, `2 * strides - 1` for `"linear"` and `"sinc"`,
-            `4 * strides - 1` for `"cubic"`), or there are not as many filters
-            as channels.
+        ValueError, TypeError: If an argument cannot be used. When it is
+            called, if `kernel_size` has too few taps for the filter
+            (`"nearest"` needs `strides`, `"linear"` and `"sinc"` need
+            `2 * strides - 1`, and `"cubic"` needs `4 * strides - 1`), or if
+            there are not as many filters as channels.
 
     Example:
 

@@ -9,16 +9,17 @@ from keras_convt.layers.streaming_methods import StreamingConvTranspose
 class Conv1DTranspose(StreamingConvTranspose):
     """1D transposed convolution layer.
 
-    It goes in the opposite direction of a convolution: from something that
-    has the shape of a convolution's output to something that has the shape
-    of its input, with the same connectivity. It is a drop-in replacement for
-    `keras.layers.Conv1DTranspose`, with the same arguments, weights and
-    results. The arguments that it adds are keyword-only, and `padding` has new
-    values.
+    A convolution with strides shortens a signal, and this layer makes it
+    longer again. Each input step contributes to those output steps from which
+    such a convolution would compute it. The layer is a drop-in replacement
+    for `keras.layers.Conv1DTranspose`, with the same arguments, weights and
+    results. The arguments that it adds are keyword-only, and `padding` takes
+    more values.
 
-    With `ke = (kernel_size - 1) * dilation_rate + 1`, the output has these
-    steps for an input of `steps` (Dumoulin & Visin, "A guide to convolution
-    arithmetic for deep learning", chapter 4):
+    Let `ke = (kernel_size - 1) * dilation_rate + 1`, the number of steps that
+    the kernel spans. For an input of `steps` steps, the output has this many
+    steps (Dumoulin & Visin, "A guide to convolution arithmetic for deep
+    learning", chapter 4):
 
     | `padding` | `output_padding=None` | `output_padding=p` |
     |---|---|---|
@@ -27,25 +28,27 @@ class Conv1DTranspose(StreamingConvTranspose):
     | `"causal"` | `steps * strides` | refused |
     | `(a, b)` | `(steps - 1) * strides + ke - a - b` | `(steps - 1) * strides + ke - a - b + p` |
 
-    Steps that no input reaches are zero before bias and activation: with
-    `"valid"` and strides above `ke`, those at the end.
+    With `"valid"` and `strides` above `ke`, no input reaches the last steps.
+    They are zero before the bias and the activation.
 
     Args:
         filters: int, the number of channels of the output.
-        kernel_size: int or sequence of 1 int, the taps of the kernel.
+        kernel_size: int or sequence of 1 int, the number of taps of the
+            kernel.
         strides: int or sequence of 1 int, output steps from one input step
             to the next. `strides > 1` is incompatible with
             `dilation_rate > 1`. Defaults to `1`.
         padding: string in any case, or whole numbers. `"valid"` crops
-            nothing. `"same"` crops both ends (of an odd number, one step more
-            at the end), so that the output has `strides` times the steps of
-            the input. `"causal"` crops the end only, so that output step `n`
-            depends on no input step after `n // strides`. A pair `(left, right)`, or an int for both, crops
-            so many output steps; a negative `right` appends zeros.
-            Defaults to `"valid"`.
-        output_padding: int or sequence of 1 int, output steps added to the
-            shortest output, less than `strides`. `None` gives the length
-            above. Defaults to `None`.
+            nothing. `"same"` crops both ends, so that the output has
+            `strides` times the steps of the input. If the number of cropped
+            steps is odd, it crops one more at the end. `"causal"` crops only
+            the end, so that output step `n` does not depend on any input step
+            after `n // strides`. A pair `(left, right)` is the number of
+            output steps to crop at each end, and an int is for both ends. A
+            negative `right` appends zeros. Defaults to `"valid"`.
+        output_padding: int or sequence of 1 int, the number of output steps
+            to add to the shortest output. It must be less than `strides`.
+            `None` gives the length in the table. Defaults to `None`.
         data_format: `"channels_last"` or `"channels_first"`. `None` is the
             `image_data_format` of your Keras config. Defaults to `None`.
         dilation_rate: int or sequence of 1 int, output steps from one tap of
@@ -60,20 +63,21 @@ class Conv1DTranspose(StreamingConvTranspose):
         activity_regularizer: Optional regularizer of the output.
         kernel_constraint: Optional projection of the kernel after an update.
         bias_constraint: Optional projection of the bias after an update.
-        groups: int that divides `filters` and the input's channels. Each
-            group of filters sees its own group of channels. Keyword-only.
+        groups: int, the number of groups, which must divide `filters` and
+            the number of input channels. Each group of filters sees its own
+            group of channels. Keyword-only.
             Defaults to `1`.
         lora_rank: Optional int, the rank of two factors that are trained in
             place of the kernel: see `enable_lora`. Keyword-only.
-        lora_alpha: Optional float, scales what the factors add by
+        lora_alpha: Optional float. What the factors add is multiplied by
             `lora_alpha / lora_rank`. `None` is `lora_rank`. Keyword-only.
         quantization_config: Optional `keras.quantizers.Int8QuantizationConfig`
             for a `dtype` such as `"int8_from_float32"`: see `quantize`.
             Keyword-only.
         implementation: `"auto"`, or the name of a formulation in
-            `keras_convt.ops.formulations`: how the sum is computed, which
-            changes its speed and not its values. It can be changed later:
-            `layer.implementation = "native"`. Keyword-only.
+            `keras_convt.ops.formulations`. It says how the layer computes,
+            which changes its speed but not its values. You can change it
+            later: `layer.implementation = "native"`. Keyword-only.
             Defaults to `"auto"`.
         **kwargs: `name`, `dtype`, `trainable`, `autocast` of
             `keras.layers.Layer`.
@@ -81,13 +85,14 @@ class Conv1DTranspose(StreamingConvTranspose):
     Call arguments:
         inputs: Tensor, see below.
         output_size: The output's steps: an int, a sequence of 1 int, or a
-            tensor that has these steps. A length is allowed if a convolution
-            with these settings makes the steps of `inputs` out of it. The
-            layer is then the exact transpose of that convolution. Defaults
-            to `None`, which gives the length above.
+            tensor that has as many steps. A length is allowed if a
+            convolution with these settings turns it into the steps of
+            `inputs`. The layer is then the exact transpose of that
+            convolution. Defaults to `None`, which gives the length in the
+            table.
         mask: Optional bool tensor of shape `(batch, steps)`. Steps where it
-            is False contribute nothing. One of shape `(batch,)` is for whole
-            signals. Keras passes the mask that a layer before made.
+            is False contribute nothing. A mask of shape `(batch,)` masks
+            whole signals. Keras passes on the mask of the previous layer.
 
     Input shape:
         3D tensor of shape `(batch, steps, channels)`, or
@@ -102,9 +107,9 @@ class Conv1DTranspose(StreamingConvTranspose):
         dtype.
 
     Raises:
-        ValueError, TypeError: If an argument cannot be used, before any
-            weight exists. The message names it, its value, and what was
-            expected.
+        ValueError, TypeError: If an argument cannot be used. The error comes
+            before any weight exists. Its message names the argument, its
+            value, and what was expected.
 
     Example:
 

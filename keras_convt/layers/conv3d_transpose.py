@@ -18,7 +18,7 @@ from keras_convt.types import (
 class Conv3DTranspose(BaseConvTranspose):
     """3D transposed convolution layer.
 
-    It is a drop-in replacement for `keras.layers.Conv3DTranspose`, whose
+    It is a drop-in replacement for `keras.layers.Conv3DTranspose`. As there,
     `data_format` comes before `output_padding`. The arguments, the
     arithmetic of each axis, the call arguments and the errors are those of
     `keras_convt.Conv1DTranspose`, with these differences.

@@ -11,18 +11,18 @@ from keras_convt.layers.base_depthwise_conv_transpose import (
 class DepthwiseConv1DTranspose(BaseDepthwiseConvTranspose):
     """1D depthwise transposed convolution layer.
 
-    Each input channel is transposed-convolved alone, with `depth_multiplier`
-    kernels of its own: `keras_convt.Conv1DTranspose` with as many groups as
+    Each input channel has `depth_multiplier` kernels of its own. The layer
+    computes the same as a `keras_convt.Conv1DTranspose` with as many groups as
     channels.
 
+    The arguments that are not listed here are those of
+    `keras_convt.Conv1DTranspose`. `output_padding`, `lora_rank`, `lora_alpha`,
+    `quantization_config` and `implementation` are keyword-only.
+
     Args:
-        kernel_size, strides, padding, data_format, dilation_rate, activation,
-            use_bias, bias_initializer, bias_regularizer,
-            activity_regularizer, bias_constraint, output_padding, lora_rank,
-            lora_alpha, quantization_config, implementation: As in
-            `keras_convt.Conv1DTranspose`. The last five are keyword-only.
-        depth_multiplier: int, output channels of each input channel. Those
-            of one input channel are next to each other. Defaults to `1`.
+        depth_multiplier: int, the number of output channels of each input
+            channel. Those of one input channel are next to each other.
+            Defaults to `1`.
         depthwise_initializer: Initializer of the kernel, of shape
             `(kernel_size, depth_multiplier, channels)`. `None` is
             `"glorot_uniform"`.

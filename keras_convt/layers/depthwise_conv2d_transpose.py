@@ -11,8 +11,9 @@ from keras_convt.layers.base_depthwise_conv_transpose import (
 class DepthwiseConv2DTranspose(BaseDepthwiseConvTranspose):
     """2D depthwise transposed convolution layer.
 
-    The arguments are those of `keras_convt.DepthwiseConv1DTranspose`; the
-    sizes and `padding` are those of `keras_convt.Conv2DTranspose`.
+    The arguments are those of `keras_convt.DepthwiseConv1DTranspose`.
+    `padding`, and the arguments with one number for each axis, are those of
+    `keras_convt.Conv2DTranspose`.
 
     Input shape:
         4D tensor of shape `(batch, height, width, channels)`, or

@@ -15,16 +15,12 @@ class SeparableConv1DTranspose(BaseSeparableConvTranspose):
     convolution that mixes the channels, then the bias and the activation.
     This is the order of `keras.layers.SeparableConv1D`.
 
+    The arguments that are not listed here are those of
+    `keras_convt.DepthwiseConv1DTranspose`, and the depthwise kernel has the
+    same shape. `output_padding` and `implementation` are keyword-only.
+
     Args:
         filters: int, the number of channels of the output.
-        kernel_size, strides, padding, data_format, dilation_rate,
-            depth_multiplier, activation, use_bias, depthwise_initializer,
-            bias_initializer, depthwise_regularizer, bias_regularizer,
-            activity_regularizer, depthwise_constraint, bias_constraint,
-            output_padding, implementation: As in
-            `keras_convt.DepthwiseConv1DTranspose`.
-            The depthwise kernel has the shape
-            `(kernel_size, depth_multiplier, channels)`.
         pointwise_initializer: Initializer of the pointwise kernel, of shape
             `(1, channels * depth_multiplier, filters)`. `None` is
             `"glorot_uniform"`.

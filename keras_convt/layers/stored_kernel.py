@@ -121,23 +121,23 @@ class StoredKernel(BaseTranspose):
     ) -> None:
         """Freeze the kernel and train two small factors beside it (LoRA).
 
-        `kernel + lora_alpha / rank * a @ b` takes the kernel's place, with
-        `a` of the kernel's shape with `rank` in place of the last axis, the
-        channels, and `b` of shape `(rank, channels)`. The output is the same
-        until they are trained. Saving merges them into the kernel. Compile
-        the model afterwards. Source: Hu et al., "LoRA: Low-Rank Adaptation of
-        Large Language Models".
+        `kernel + lora_alpha / rank * a @ b` takes the kernel's place. The
+        shape of `a` is that of the kernel, with `rank` in place of the last
+        axis (the channels). The shape of `b` is `(rank, channels)`. The
+        output is the same until the factors are trained. Saving merges them
+        into the kernel. Compile the model after `enable_lora`. Source: Hu et
+        al., "LoRA: Low-Rank Adaptation of Large Language Models".
 
         Args:
             rank: int, the rank of the update.
-            lora_alpha: float, scales the update by `lora_alpha / rank`.
-                `None` is `rank`. Defaults to `None`.
+            lora_alpha: float. The update is multiplied by
+                `lora_alpha / rank`. `None` is `rank`. Defaults to `None`.
             a_initializer: Initializer of `a`. Defaults to `"he_uniform"`.
             b_initializer: Initializer of `b`. Defaults to `"zeros"`.
 
         Raises:
-            ValueError: If the layer is not built, has LoRA already, or has a
-                constraint of the kernel.
+            ValueError: If the layer is not built, already has LoRA, or has a
+                constraint on the kernel.
         """
         rank = arguments.whole_number(rank, "rank", minimum=1)
         self._check_lora()
@@ -186,20 +186,21 @@ class StoredKernel(BaseTranspose):
     ) -> None:
         """Store the kernel as int8, and round inputs to int8.
 
-        The kernel has a scale for each filter, inputs one for each position,
-        as in `keras.layers.Dense`. What is rounded is then computed with in
-        the compute dtype: it saves bytes, not time.
+        The kernel has one scale for each filter, and the inputs have one for
+        each position, as in `keras.layers.Dense`. The layer then computes in
+        its compute dtype, with the rounded numbers. This saves memory but no
+        time.
 
         Args:
             mode: `"int8"`.
-            type_check: Not used; a subclass is quantized too.
-            config: Optional `keras.quantizers.Int8QuantizationConfig`. Its
-                quantizers are given the axes. An `activation_quantizer` of
-                None leaves the inputs as they are.
+            type_check: Not used. A subclass is quantized too.
+            config: Optional `keras.quantizers.Int8QuantizationConfig`. The
+                layer sets the axes of its quantizers. If its
+                `activation_quantizer` is None, the inputs are not rounded.
 
         Raises:
-            NotImplementedError: If `mode` is another one; `model.quantize`
-                then leaves out the layer, with a warning.
+            NotImplementedError: If `mode` is not `"int8"`. `model.quantize`
+                then skips the layer, with a warning.
         """
         self._check_mode(mode)
         self.quantization_config = config

@@ -22,7 +22,7 @@ class StreamingConvTranspose(BaseConvTranspose):
 
         Returns:
             Zeros of shape `(batch_size, max(ke - strides, 0), filters)`, in
-            the compute dtype. `data_format` does not matter to the state.
+            the compute dtype. The shape does not depend on `data_format`.
 
         Raises:
             ValueError: If the layer cannot stream. It can if its output step
@@ -51,21 +51,21 @@ class StreamingConvTranspose(BaseConvTranspose):
     def step(self, chunk: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """The output of the next piece of a stream.
 
-        A pure function, for compiling and exporting: all that it remembers is
-        in `state`. The outputs of all chunks, one after another, are the
-        output of the layer for all chunks at once.
+        It is a pure function that you can compile and export, because
+        everything that it remembers is in `state`. The outputs of all chunks,
+        concatenated, are the output of the layer for the whole signal.
 
         Args:
             chunk: The next steps, of any number, in the input's shape.
-            state: What the step before returned, or `initial_state`.
+            state: The state that the last `step` or `initial_state` returned.
 
         Returns:
-            The output, of `strides` steps for each of the chunk's, and the
-            state for the next step.
+            The output, with `strides` steps for each step of the chunk, and
+            the next state.
 
         Raises:
             ValueError: If the layer cannot stream, or is not built yet, or if
-                `chunk` and `state` do not fit it and each other.
+                `chunk` and `state` do not fit the layer or each other.
         """
         self._check_streams()
         if not self.built:
@@ -111,11 +111,11 @@ class StreamingConvTranspose(BaseConvTranspose):
     def flush(self, state: Tensor) -> Tensor:
         """What is left in the state when a stream has ended.
 
-        `padding="causal"` crops it; with `"valid"` it is the end of the
-        output.
+        With `padding="valid"`, it is the end of the output. With `"causal"`,
+        the layer crops it, so you do not need it.
 
         Args:
-            state: What the last step returned.
+            state: The state that the last `step` returned.
 
         Returns:
             The last `max(ke - strides, 0)` steps, with bias and activation.

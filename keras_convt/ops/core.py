@@ -32,7 +32,7 @@ def conv_transpose(
 ) -> Tensor:
     """Transposed convolution in 1D, 2D or 3D, the same on every backend.
 
-    One axis of the result is a window of
+    Along each axis, the result is a window of this sum:
 
     `full[i * strides + t * dilation_rate] += inputs[i] . kernel[t]`
 
@@ -44,23 +44,25 @@ def conv_transpose(
             `(batch, channels, *steps)` if `data_format="channels_first"`,
             with one to three axes of steps.
         kernel: Tensor of shape `(*kernel_size, filters // groups, channels)`.
-            The result has the dtype that the two have in common; of integers,
-            Keras's configured float.
-        strides: Output steps from one input step to the next; a number, or
+            The result has the dtype that Keras promotes both dtypes to. If
+            both are integers, it has Keras's configured float dtype.
+        strides: Output steps from one input step to the next: a number, or
             one for each axis.
         padding: `"valid"`, `"same"`, `"causal"` (1D), or the output steps to
-            crop: a number, a pair `(left, right)` (1D), or one pair an axis.
-            A negative right crop appends zeros.
-        output_padding: Output steps after the shortest output; a number
-            below `strides`, or one an axis. `None` gives the default length.
-        data_format: `"channels_last"` or `"channels_first"`; `None` is
-            Keras's configured one.
-        dilation_rate: Output steps from one tap of the kernel to the next; a
-            number, or one an axis. May be combined with `strides`.
+            crop: a number, a pair `(left, right)` (1D), or one pair for each
+            axis. A negative right crop appends zeros.
+        output_padding: The number of output steps to add to the shortest
+            output: a number below `strides`, or one for each axis. `None`
+            gives the default length.
+        data_format: `"channels_last"` or `"channels_first"`. `None` is the
+            `image_data_format` of your Keras config.
+        dilation_rate: Output steps from one tap of the kernel to the next: a
+            number, or one for each axis. It may be combined with `strides`.
         groups: Number of groups that channels and filters are divided into.
-        output_size: The output's steps, out of those whose forward
-            convolution has the steps of `inputs`; a number, one an axis, or a
-            tensor whose steps are meant. `None` gives the default length.
+        output_size: The number of output steps: a number, one for each axis,
+            or a tensor that has as many steps. It must be a length that the
+            forward convolution turns into the steps of `inputs`. `None` gives
+            the default length.
         implementation: `"auto"`, or the name of a formulation in
             `keras_convt.ops.formulations`.
 

@@ -33,12 +33,12 @@ def create_layer_wrapper(
         - a tensor, a NumPy array, or a list or dict of them: it calls the
           layer on it and returns the result.
 
-        Numbers may come as R sends them: where the layer's default is no
+        Numbers may come as R sends them. If the layer's default is not a
         float, a whole float is taken as an int.
 
     Raises:
-        TypeError: If `layer_class` is no layer class, or, by the function,
-            if `object` is none of these. No layer is made then.
+        TypeError: If `layer_class` is not a layer class. The function raises
+            it if `object` is none of these, and makes no layer then.
 
     Example:
 
@@ -111,9 +111,10 @@ def composer(
     wrapper.__module__ = __name__
     wrapper.__doc__ = (
         f"Compose a `{layer_class.__name__}` with `{object_name}`.\n\n"
-        f"`{object_name}` is a `keras.Sequential`, to which the layer is "
-        "added; a tensor or array,\non which it is called; or `None`, for the "
-        "layer itself. The other arguments are\nthose of the layer:\n\n"
+        f"If `{object_name}` is a `keras.Sequential`, the layer is added to "
+        "it. If it is a tensor or an\narray, the layer is called on it. If it "
+        "is `None`, the layer is returned. The other\narguments are those of "
+        "the layer:\n\n"
         f"{inspect.getdoc(layer_class)}"
     )
     wrapper.__signature__ = signatures.composer_signature(  # type: ignore[attr-defined]

@@ -18,36 +18,39 @@ State = dict[str, Any]
 
 
 class StreamingModel:
-    """A model that is fed chunk by chunk.
+    """A model that takes its input one chunk at a time.
 
-    The outputs of all chunks and of `flush`, one after another, without the
-    first `output_latency` steps, are the output of the model for all chunks
-    at once, however they are cut. What is remembered does not grow. A causal
-    model has no latency.
+    Concatenate the outputs of all chunks and of `flush`, and drop the first
+    `output_latency` steps. The rest is the output of the model for the whole
+    input, however the input was cut into chunks. The state does not grow. A
+    causal model has no latency.
 
-    It streams Sequentials and functional models, nested ones and layers that
-    are used twice included. These layers may be in them: Conv1D,
-    DepthwiseConv1D and SeparableConv1D with any stride, padding and dilation;
-    the transposed layers of this package and of Keras; LSTM, GRU and
-    SimpleRNN that return sequences; ZeroPadding1D, Cropping1D, UpSampling1D,
-    average and max pooling; merges and concatenated channels, where the
-    earlier branch waits for the later one; all that computes every step
-    alone, as Dense, normalization over channels and most of `keras.ops`.
+    It takes Sequential and functional models. Models may be nested, and
+    layers may be used twice. These layers can stream:
+
+    - Conv1D, DepthwiseConv1D and SeparableConv1D with any stride, padding and
+      dilation
+    - the transposed layers of this package and of Keras
+    - LSTM, GRU and SimpleRNN that return sequences
+    - ZeroPadding1D, Cropping1D, UpSampling1D, average and max pooling
+    - merges and concatenated channels, where the earlier branch waits for the
+      later one
+    - everything that computes each step by itself, such as Dense,
+      normalization over channels and most of `keras.ops`
+    - a layer of your own that has `initial_state(batch_size)` and
+      `step(chunk, state)`, as the guide to streaming describes
 
     Args:
-        model: A built `keras.Sequential` or functional `keras.Model`. Its
-            weights are used as they are when `step` runs.
-        pointwise: Layer classes of your own that compute every step alone.
-        static: Names or positions of those inputs that have no time, such as
-            a speaker. Their values are given to `initial_state`.
-
-    A layer of your own streams if it has `initial_state(batch_size)` and
-    `step(chunk, state)`: see the guide to streaming.
+        model: A built `keras.Sequential` or functional `keras.Model`. `step`
+            uses the weights that the model has when `step` runs.
+        pointwise: Your own layer classes that compute each step by itself.
+        static: Names or positions of the inputs without a time axis, such as
+            a speaker. Pass their values to `initial_state`.
 
     Raises:
-        TypeError: If `model` is no Keras model.
+        TypeError: If `model` is not a Keras model.
         ValueError: If it is not built, or has a layer that cannot stream. The
-            message names the layer, says why, and what to do.
+            message names the layer, the reason and the remedy.
 
     Example:
 
@@ -89,9 +92,9 @@ class StreamingModel:
 
     @property
     def output_ratio(self) -> Any:
-        """Output steps for each input step, a `fractions.Fraction`.
+        """The number of output steps per input step, a `fractions.Fraction`.
 
-        It is a list for a model with several outputs, as the latencies are.
+        If the model has several outputs, it is a list. So are the latencies.
         """
         return self._of_outputs(lambda signal: signal.rate)
 
@@ -102,12 +105,12 @@ class StreamingModel:
 
     @property
     def input_latency(self) -> Any:
-        """Input steps that go in before the first step to keep comes out."""
+        """The number of input steps before the first output step to keep."""
         return self._of_outputs(lambda signal: signal.input_latency)
 
     @property
     def output_latency(self) -> Any:
-        """Output steps to drop, which come before those of the model."""
+        """The number of output steps to drop at the start of a stream."""
         return self._of_outputs(lambda signal: signal.delay)
 
     def initial_state(
@@ -117,11 +120,12 @@ class StreamingModel:
 
         Args:
             batch_size: int, the number of signals that are streamed together.
-            static: The values of the inputs without time, in their order.
+            static: The values of the inputs without a time axis, in the
+                order of the inputs.
 
         Returns:
-            A dict of tensors, each with the batch on its first axis, of names
-            and shapes that never change.
+            A dict of tensors, each with the batch on its first axis. The
+            names and shapes never change.
         """
         if not ops.is_tensor(batch_size):
             batch_size = whole_number(batch_size, "batch_size", 1)
@@ -145,17 +149,18 @@ class StreamingModel:
     def step(self, chunk: Any, state: State) -> tuple[Any, State]:
         """The output of the next chunk, and the state after it.
 
-        A pure function of tensors, to be compiled and exported: `jax.jit`,
-        `tf.function`, `torch.compile`.
+        It is a pure function of tensors. You can compile it with `jax.jit`,
+        `tf.function` or `torch.compile`, and export it.
 
         Args:
-            chunk: The next steps of the input, a multiple of `block_size`; a
-                list of chunks for several inputs with time.
-            state: What the step before returned, or `initial_state`.
+            chunk: The next steps of the input. Their number must be a
+                multiple of `block_size`. For several inputs with a time axis,
+                pass a list of chunks.
+            state: The state that the last `step` or `initial_state` returned.
 
         Returns:
-            The output, with `output_ratio` steps for each of the chunk, and
-            the next state.
+            The output, with `output_ratio` steps for each step of the chunk,
+            and the next state.
         """
         chunks = self._chunks(chunk)
         self._check_state(state)
@@ -164,14 +169,15 @@ class StreamingModel:
         return self._packed(outputs), after
 
     def flush(self, state: State) -> Any:
-        """What is still to come when a stream has ended.
+        """The rest of the output, when a stream has ended.
 
         Args:
-            state: What the last step returned.
+            state: The state that the last `step` returned.
 
         Returns:
-            The last output steps, as many as the latency and more where the
-            model's output is longer than its input: none for a causal one.
+            The last output steps. There are as many as the latency, and more
+            where the output of the model is longer than its input. A causal
+            model has none.
         """
         self._check_state(state)
         plan = self._plan
@@ -199,14 +205,18 @@ class StreamingModel:
     def reset(
         self, state: State, entries: Any, static: Sequence[Any] | None = None
     ) -> State:
-        """The state with some signals of the batch begun anew.
+        """Restart some signals of the batch, and keep the others.
 
         Args:
-            state: What the last step returned.
-            entries: Which: bool tensor of shape `(batch,)`, or a sequence of
-                their numbers.
-            static: New values of the inputs without time, for the whole
-                batch; those of `entries` are taken. `None` keeps the old.
+            state: The state that the last `step` returned.
+            entries: The signals to restart: a bool tensor of shape
+                `(batch,)`, or a sequence of their numbers.
+            static: New values of the inputs without a time axis, for the
+                whole batch. Only those of `entries` are used. `None` keeps
+                the old values.
+
+        Returns:
+            The new state.
         """
         self._check_state(state)
         batch_size = ops.shape(next(iter(state.values())))[0]
@@ -237,14 +247,15 @@ class StreamingModel:
     ) -> keras.Model:
         """The step as a model, for `export`.
 
-        Its inputs are the chunk, or the chunks, and then the state; its
-        outputs are the output, or outputs, and then the next state. Each has
-        the name that it has in the state.
+        Its inputs are the chunk (or the chunks) and then the tensors of the
+        state. Its outputs are the output (or the outputs) and then the
+        tensors of the next state. These tensors have their names in the
+        state.
 
         Args:
             batch_size: The number of signals. Defaults to `1`.
-            steps: The steps of a chunk; `None` leaves them open. Defaults to
-                `None`.
+            steps: The number of steps of a chunk. `None` leaves it open.
+                Defaults to `None`.
         """
         if steps is not None:
             steps = whole_number(steps, "steps", 1)
@@ -252,7 +263,7 @@ class StreamingModel:
         return stream_model(self, batch_size, steps)
 
     def explain(self) -> str:
-        """A table of the stages: what each is, its rate, delay and state."""
+        """A table of the stages, with kind, rate, delay and state of each."""
         return table.of_plan(self._plan)
 
     def __repr__(self) -> str:
