@@ -4,9 +4,11 @@ Each takes channels_last `inputs` of shape `(batch, *steps, channels)`, a
 `kernel` of shape `(*kernel_size, filters // groups, channels)`, a `bias` of
 shape `(filters,)` or None, one stride, dilation rate and pair of crops for
 each axis, and returns the window of shape `(batch, *output_steps, filters)`.
-Each backend differentiates them as often as it likes. Batch and steps may be
-unknown until the graph runs. `keras_convt.ops.choice` decides which one is
-used where.
+A left crop is at least 0. A negative right one appends zeros, and the bias is
+added to these as well. The channels of a group follow one another, and so do
+its filters. Each backend differentiates them as often as it likes. Batch and
+steps may be unknown until the graph runs. `keras_convt.ops.choice` decides
+which one is used where.
 """
 
 import functools
