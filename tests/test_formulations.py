@@ -140,6 +140,32 @@ def test_unknown_steps_and_batch(rng, implementation):
         )
 
 
+@pytest.mark.parametrize("implementation", ["auto", *NAMES])
+def test_a_formulation_adds_the_bias(rng, implementation):
+    """Also to the zeros past the end, and in sizes that are not known."""
+    strides, groups = next(
+        (strides, groups)
+        for groups in (1, 4)
+        for strides in (2, 1)
+        if computes(implementation, strides, groups, 4)
+    )
+    sizes = {"strides": strides, "padding": (1, -2), "groups": groups}
+    kernel = rng.standard_normal((3, 4 // groups, 4)).astype("float32")
+    bias = rng.standard_normal(4).astype("float32")
+    layer = keras_convt.Conv1DTranspose(
+        4, 3, **sizes, implementation=implementation
+    )
+    model = keras.Sequential([keras.Input((None, 4)), layer])
+    layer.set_weights([kernel, bias])
+    for steps in (1, 5):
+        x = rng.standard_normal((2, steps, 4)).astype("float32")
+        tolerances.assert_close(
+            model.predict(x, verbose=0),
+            reference.conv_transpose(x, kernel, **sizes) + bias,
+            tolerances.VALUES,
+        )
+
+
 ONE_D = {
     "kernel_size": (4,),
     "strides": (2,),
@@ -581,14 +607,19 @@ def test_what_is_refused_of_a_symbolic_input():
 @pytest.mark.parametrize("implementation", ["auto", *NAMES])
 @pytest.mark.parametrize("shape", [(0, 5, 4), (2, 0, 4)])
 def test_without_positions(shape, implementation):
-    """Empty batches and empty signals, with groups of one channel."""
-    strides = 1 if implementation == "convolution" else 2
+    """Empty batches and empty signals, with groups of one channel if it can."""
+    strides, groups = next(
+        (strides, groups)
+        for groups in (4, 1)
+        for strides in (2, 1)
+        if computes(implementation, strides, groups, 4)
+    )
     y = keras_convt.ops.conv_transpose(
         np.ones(shape, "float32"),
-        np.ones((3, 1, 4), "float32"),
+        np.ones((3, 4 // groups, 4), "float32"),
         strides,
         "same",
-        groups=4,
+        groups=groups,
         implementation=implementation,
     )
     assert tuple(y.shape) == (shape[0], shape[1] * strides, 4)

@@ -56,7 +56,7 @@ class Backend:
         return None
 
     def is_exact(self, name: str, problem: Problem) -> bool:
-        """Whether the error of a formulation is at most twice the smallest.
+        """Whether the error of a formulation is at most twice the built-in's.
 
         Only of what holds here and not elsewhere.
         """
