@@ -69,6 +69,22 @@ def test_models_notice_that_a_layer_has_changed(change, rng):
     assert_close(inner.predict(x, verbose=0), numpy(layer(x)), SAME_LAYER)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("strides", 3), ("padding", "valid"), ("output_padding", 0)],
+)
+def test_models_notice_that_a_setting_has_changed(name, value, rng):
+    """Keras's own layers go on in `predict` as they were when compiled."""
+    layer = Layer(4, 3, 2, "same")
+    model = keras.Sequential([keras.Input((None, 3)), layer])
+    x = rng.normal(size=(2, 5, 3)).astype("float32")
+    before = model.predict(x, verbose=0)
+    setattr(layer, name, value)
+    expected = numpy(layer(x))
+    assert expected.shape != before.shape
+    assert_close(model.predict(x, verbose=0), expected, SAME_LAYER)
+
+
 def test_a_policy_that_quantizes_a_built_layer():
     layer = Layer(4, 3)
     layer.build((None, 5, 3))

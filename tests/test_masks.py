@@ -1,5 +1,7 @@
 """Masks: masked steps contribute nothing, and what comes out says which."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -248,6 +250,14 @@ def test_masks_that_do_not_fit(shape, rng):
         f"the first axes of it. Received: mask.shape={shape}."
     )
     assert not layer.weights
+
+
+def test_a_mask_of_lists_of_several_lengths(rng):
+    layer = keras_convt.Conv1DTranspose(2, 3, 2)
+    x = rng.standard_normal((2, STEPS, 3)).astype("float32")
+    received = re.escape("(2, 6), or the first axes of it. Received: mask=[[T")
+    with pytest.raises(ValueError, match=f"`mask` must have .*{received}"):
+        layer(x, mask=[[True] * 6, [True] * 2])
 
 
 def test_masking_before_channels_first(rng):

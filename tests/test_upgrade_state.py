@@ -306,3 +306,26 @@ def test_an_initializer_of_ours_goes_back_to_keras_own(rng):
     assert "keras_convt" not in str(back.get_config())
     x = signal(rng)
     assert_close(run(back, x), run(model, x), BUILT_IN)
+
+
+ICNR = keras_convt.initializers.ICNR(strides=2)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Conv2D(8, 3, kernel_initializer=ICNR),
+        layers.Conv2DTranspose(3, 4, 2, kernel_initializer=ICNR),
+        layers.TimeDistributed(layers.Conv1D(4, 3, kernel_initializer=ICNR)),
+    ],
+    ids=["for pixels", "built-in", "wrapped"],
+)
+def test_initializers_of_ours_in_other_layers_go_back(layer, rng):
+    model = keras.Sequential([keras.Input((5, 5, 3)), layer])
+    back = downgrade_model(model)
+    assert "keras_convt" not in str(back.get_config())
+    (new,) = back.layers
+    new = getattr(new, "layer", new)
+    assert type(new.kernel_initializer) is keras.initializers.GlorotUniform
+    x = rng.normal(size=(2, 5, 5, 3)).astype("float32")
+    assert_close(run(back, x), run(model, x), BUILT_IN)

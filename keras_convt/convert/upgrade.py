@@ -14,7 +14,6 @@ from keras_convt.layers import (
     Conv2DTranspose,
     Conv3DTranspose,
 )
-from keras_convt.layers.keras_objects import DEFAULTS
 
 OURS = {
     layers.Conv1DTranspose: Conv1DTranspose,
@@ -137,7 +136,12 @@ def downgrade_model(
     )
     copy = copier(model)
     for _, new in copier.made.values():
-        _refuse_ours(new)
+        found = [new]
+        if isinstance(new, keras.layers.Layer):
+            found.extend(inside(new))
+        for part in found:
+            _refuse_ours(part)
+            _forget_initializers(part)
     return copy
 
 
@@ -174,30 +178,40 @@ def _built_in_config(layer: Any) -> dict[str, Any]:
             f"Received: output_padding={layer.output_padding}."
         )
     own = ("name", "trainable", "dtype")
-    config = {
+    return {
         name: value
         for name, value in config.items()
         if name in known or name in own
     }
-    for name, default in DEFAULTS.items():
-        if name in config and _is_ours(getattr(layer, name)):
-            # The weights are there; what they began as does not matter.
-            config[name] = default
-    return config
 
 
-def _refuse_ours(new: Any) -> None:
+def _refuse_ours(part: Any) -> None:
     """Refuse what is in a copy, and needs this package."""
-    found = [new]
-    if isinstance(new, keras.layers.Layer):
-        found.extend(inside(new))
-    for part in found:
-        if _is_ours(part):
-            raise ValueError(
-                f"`downgrade_model` cannot replace the operation or layer "
-                f"{part.name!r}: Keras has nothing that does what "
-                f"{type(part).__name__} of keras_convt does."
-            )
+    if _is_ours(part):
+        raise ValueError(
+            f"`downgrade_model` cannot replace the operation or layer "
+            f"{part.name!r}: Keras has nothing that does what "
+            f"{type(part).__name__} of keras_convt does."
+        )
+
+
+def _forget_initializers(part: Any) -> None:
+    """Put Keras's default initializers in the place of ours, in any layer.
+
+    The weights are there; what they began as does not matter.
+    """
+    known = inspect.signature(type(part).__init__).parameters
+    for attribute, value in list(vars(part).items()):
+        if not (
+            _is_ours(value)
+            and isinstance(value, keras.initializers.Initializer)
+        ):
+            continue
+        parameter = known.get(attribute.lstrip("_"))
+        default = None if parameter is None else parameter.default
+        if not isinstance(default, str):
+            default = "glorot_uniform"
+        setattr(part, attribute, keras.initializers.get(default))
 
 
 def _call_built_in(layer: Any, *args: Any, **kwargs: Any) -> Any:

@@ -81,9 +81,7 @@ class BaseTranspose(keras.layers.Layer):
     use_bias = Setting(
         lambda layer, value, name: arguments.flag(value, name), fixed=True
     )
-    implementation = Setting(
-        _implementation, changed=lambda layer: layer._renew()
-    )
+    implementation = Setting(_implementation)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

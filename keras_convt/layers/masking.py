@@ -23,17 +23,14 @@ def checked(mask: Any, input_shape: Any, data_format: str) -> Tensor:
         input_shape: The shape of the inputs.
         data_format: `"channels_last"` or `"channels_first"`.
     """
+    expected = _shape(input_shape, data_format)
     if not hasattr(mask, "shape"):
-        mask = np.asarray(mask)
-    shape, expected = tuple(mask.shape), _shape(input_shape, data_format)
+        mask = _as_array(mask, expected)
+    shape = tuple(mask.shape)
     if not is_of_channels(mask, input_shape, data_format) and not (
         1 <= len(shape) <= len(expected) and _fits(shape, expected)
     ):
-        raise ValueError(
-            "`mask` must have the shape (batch, *steps) of the inputs, "
-            f"{expected}, or the first axes of it. Received: "
-            f"mask.shape={shape}."
-        )
+        raise _misfit(expected, f"mask.shape={shape}")
     return ops.cast(mask, "bool")
 
 
@@ -116,6 +113,21 @@ def output_mask(
                 span = ops.expand_dims(span, -1)
             real = ops.logical_and(real, span)
     return real
+
+
+def _as_array(mask: Any, expected: Shape) -> Any:
+    try:
+        return np.asarray(mask)
+    except ValueError as error:
+        # Lists of several lengths.
+        raise _misfit(expected, f"mask={mask!r}") from error
+
+
+def _misfit(expected: Shape, received: str) -> ValueError:
+    return ValueError(
+        "`mask` must have the shape (batch, *steps) of the inputs, "
+        f"{expected}, or the first axes of it. Received: {received}."
+    )
 
 
 def _shape(input_shape: Any, data_format: str) -> Shape:

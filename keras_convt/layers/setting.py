@@ -12,19 +12,18 @@ class Setting:
             value as the layer uses it, or raises an error by name.
         fixed: Whether the weights depend on it, so that a layer that is built
             refuses another value.
-        changed: Optional function of the layer, for when a layer that is
-            built got another value.
+
+    The functions that models have compiled with a layer are made anew when it
+    gets another value.
     """
 
     def __init__(
         self,
         check: Callable[[Any, Any, str], Any],
         fixed: bool = False,
-        changed: Callable[[Any], None] | None = None,
     ) -> None:
         self.check = check
         self.fixed = fixed
-        self.changed = changed
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -45,8 +44,8 @@ class Setting:
                 f"{before!r}. Received: {self.name}={value!r}."
             )
         self.keep(layer, checked)
-        if built and self.changed is not None:
-            self.changed(layer)
+        if built:
+            layer._renew()
 
     def keep(self, layer: Any, value: Any) -> None:
         """Set a value without any check."""
