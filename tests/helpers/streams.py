@@ -46,9 +46,10 @@ def cuts(blocks, kind):
     return [blocks]
 
 
-def streamed(stream, inputs, sizes, static=(), axis=1, step=None):
+def streamed(stream, inputs, sizes, static=(), axis=1, step=None, flush=None):
     """All outputs and the flush, one after another, without the latency."""
     step = step or compiled_if_quicker(stream.step)
+    flush = flush or compiled_if_quicker(stream.flush)
     batch = inputs[0].shape[0]
     state = stream.initial_state(batch, static)
     shapes = {name: tuple(t.shape) for name, t in state.items()}
@@ -63,7 +64,6 @@ def streamed(stream, inputs, sizes, static=(), axis=1, step=None):
         assert y.shape[axis] == chunks[0].shape[axis] * stream.output_ratio
         pieces.append(ops.convert_to_numpy(y))
         assert {name: tuple(t.shape) for name, t in state.items()} == shapes
-    flush = compiled_if_quicker(stream.flush)
     pieces.append(ops.convert_to_numpy(flush(state)))
     whole = np.concatenate(pieces, axis=axis)
     return np.take(
