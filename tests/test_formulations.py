@@ -213,6 +213,7 @@ RUNNING = {
     "tensorflow-xla": ("tensorflow", "xla"),
     "tensorflow": ("tensorflow", "graph"),
     "tensorflow-eager": ("tensorflow", "eager"),
+    "torch-inference": ("torch", "eager"),
     "torch-export": ("torch", "export"),
     "torch-trace": ("torch", "trace"),
     "jax-export": ("jax", "export"),
@@ -412,6 +413,9 @@ RUNNING = {
             "convolution",
         ),
         ("torch", {}, "native"),
+        ("torch", {"kernel_size": (2,)}, "overlap_add"),
+        ("torch", {"kernel_size": (2,), "dilation_rate": (2,)}, "native"),
+        ("torch", IMAGE | {"kernel_size": (2, 2)}, "native"),
         ("torch", STRIDE_ONE, "convolution"),
         ("torch", STRIDE_ONE | {"filters": 32}, "native"),
         ("torch", STRIDE_ONE | {"filters": 48, "channels": 48}, "native"),
@@ -420,8 +424,35 @@ RUNNING = {
             "torch",
             STRIDE_ONE
             | {"kernel_size": (3, 3, 3), "filters": 48, "channels": 48},
+            "native",
+        ),
+        (
+            "torch-inference",
+            STRIDE_ONE
+            | {"kernel_size": (4, 4, 4), "filters": 48, "channels": 48},
+            "native",
+        ),
+        (
+            "torch-inference",
+            STRIDE_ONE
+            | {"kernel_size": (5, 5, 5), "filters": 48, "channels": 48},
             "convolution",
         ),
+        (
+            "torch-inference",
+            STRIDE_ONE | {"kernel_size": (9, 9), "filters": 8},
+            "overlap_add_transposed",
+        ),
+        (
+            "torch-inference",
+            STRIDE_ONE | {"kernel_size": (8, 8), "filters": 8},
+            "native",
+        ),
+        ("torch-inference", {"kernel_size": (2,)}, "native"),
+        ("torch", STRIDE_ONE | {"filters": 8}, "overlap_add"),
+        ("torch", STRIDE_ONE | {"filters": 9}, "native"),
+        ("torch", STRIDE_ONE | {"filters": 8, "positions": 999}, "native"),
+        ("torch", STRIDE_ONE | {"filters": 1, "channels": 48}, "native"),
         ("torch-export", STRIDE_ONE | {"filters": 32}, "convolution"),
         ("torch", {"kernel_size": (1024,)}, "native"),
         ("torch", STRIDE_ONE | {"steps": (1,)}, "overlap_add"),
@@ -471,7 +502,7 @@ RUNNING = {
 )
 def test_the_choice(running, changes, expected):
     name, engine = RUNNING.get(running, (running, "eager"))
-    context = Context(engine, "cpu")
+    context = Context(engine, "cpu", gradients="inference" not in running)
     fields = ONE_D | changes
     for field in ("strides", "dilation_rate"):
         if len(fields[field]) == 1:

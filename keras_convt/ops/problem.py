@@ -16,10 +16,13 @@ class Context:
             by XLA), `"export"` (made a program for another runtime) or
             `"trace"` (run once and recorded for another runtime).
         device: `"cpu"`, `"gpu"`, `"tpu"`, or `"unknown"`.
+        gradients: Whether gradients may be asked for. Only PyTorch knows that
+            they will not.
     """
 
     engine: str = "eager"
     device: str = "cpu"
+    gradients: bool = True
 
     @property
     def exports(self) -> bool:

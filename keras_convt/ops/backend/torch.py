@@ -70,7 +70,9 @@ class Torch(Backend):
             engine = "eager"
         device = inputs.device.type
         return Context(
-            engine, {"cuda": "gpu", "meta": "cpu"}.get(device, device)
+            engine,
+            {"cuda": "gpu", "meta": "cpu"}.get(device, device),
+            torch.is_grad_enabled(),
         )
 
     def refusal(self, name: str, problem: Problem) -> str | None:

@@ -16,6 +16,14 @@ LARGE_KERNEL = 256
 MANY_WEIGHTS = 250_000
 WEIGHTS_A_POSITION = 640
 
+# Channels that `conv_transpose` copies at stride 1, and the positions from which
+# a product with few columns repays what it needs around it.
+MANY_CHANNELS = 48
+MANY_POSITIONS = 1000
+
+# Taps of a volume up to which its own kernel is faster than a convolution.
+FEW_TAPS = 64
+
 # Passes over the outputs that cost as much as what they save.
 MANY_SHIFTS = 8
 
@@ -40,6 +48,17 @@ def ranked(problem: Problem) -> list[Choice]:
         # 128 k2 s2 1.5, an image of 32x32x128 -> 64 k2 s2 1.3. Where taps
         # overlap, images take up to 1.6 times as long as with it.
         return [Choice("overlap_add", "exported, taps do not overlap")]
+    if (
+        problem.groups == 1
+        and problem.rank != 2
+        and problem.kernel_size == problem.strides
+        and not problem.dilated
+        and problem.context.gradients
+    ):
+        # In training 8x512x256 -> 128 k2 s2 1.6, against native's 1.2;
+        # 16x16x16x32 -> 16 k2 s2 1.7, against 1.1. Forward native is faster,
+        # and of images it is as fast in both.
+        return [Choice("overlap_add", "training, taps that do not overlap")]
     # Of images neither is true: 16 x 16 taps are 256 as well, and native
     # wins.
     # Each chunk of one stride is a call of PyTorch's, and memory.
@@ -82,8 +101,37 @@ def _depthwise(problem: Problem) -> list[Choice]:
 def _stride_one(problem: Problem) -> list[Choice]:
     # 4x68x16 -> 64 k7: 2.8 / 2.3, against its own 2.3 / 2.2.
     choices = [Choice("convolution", "stride 1")]
+    if problem.context.exports:
+        return choices
+    positions = problem.positions or 0
+    if (
+        problem.rank == 1
+        and problem.channels > MANY_CHANNELS
+        and 4 * problem.columns <= problem.channels
+        and positions >= MANY_POSITIONS
+        and not problem.dilated
+    ):
+        # The last layers of vocoders: 4x2048x192 -> 1 k7 3.6 / 2.0, against
+        # native's 1.0 / 1.0; 1x4096x64 -> 1 k7 1.5 / 2.3, 2x1024x256 -> 8 k7
+        # 1.5 / 1.4, against 1.0 / 1.1 and 0.9 / 0.9.
+        return [Choice("overlap_add", "stride 1, a narrow product")]
     narrow = 4 * problem.filters <= problem.channels
-    if not problem.context.exports and (problem.rank < 3 or narrow):
+    if (
+        problem.rank == 2
+        and problem.channels > MANY_CHANNELS
+        and problem.taps > FEW_TAPS
+        and 16 * problem.filters <= problem.channels
+        and not problem.context.gradients
+        and not problem.dilated
+        and not problem.too_many_terms
+    ):
+        # An SRGAN's last layer, forward: 64x64x64 -> 3 k9 1.5, against 1.0.
+        return [Choice("overlap_add_transposed", "inference, few filters")]
+    # Forward, a convolution is faster with a large kernel: 24x48x48x8 -> 16 k5
+    # 2.2, against 1.1. In training 1.2 and not 0.7, and with k3, of 24x24x24x16
+    # -> 16, 1.1 / 0.9 and not 0.8 / 0.7.
+    volume = problem.context.gradients or problem.taps <= FEW_TAPS
+    if problem.rank < 3 or narrow or volume:
         # 2x64x64x32 -> 3 k7: 1.2 / 1.2, against a convolution's 1.1 / 0.6;
         # 32x32x24 -> 8 k3 2.0 / 1.5, against 1.3 / 1.1.
         choices.insert(0, Choice("native", "stride 1, few channels"))
