@@ -18,11 +18,12 @@ def arrays(tensors):
     return [ops.convert_to_numpy(t) for t in tensors]
 
 
-def compiled(function):
+def compiled(function, one_graph=False):
     """`function` as users of this backend compile it: its graph is traced.
 
     On PyTorch the code generator behind the graph is left out: it needs a C++
-    compiler, and cannot be differentiated twice.
+    compiler, and cannot be differentiated twice. With `one_graph` it refuses
+    to leave a part of the function out of the graph.
     """
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -36,7 +37,7 @@ def compiled(function):
         import torch
 
         torch._dynamo.reset()
-        return torch.compile(function, backend="eager", fullgraph=True)
+        return torch.compile(function, backend="eager", fullgraph=one_graph)
     raise ValueError(f"No compiler known for the {BACKEND} backend.")
 
 

@@ -15,9 +15,21 @@ LARGE_KERNEL = 256
 # one position does not repay.
 MANY_WEIGHTS = 250_000
 WEIGHTS_A_POSITION = 640
+WEIGHTS_A_PIXEL = 16_384
 
-# Channels that `conv_transpose` copies at stride 1, and the positions from which
-# a product with few columns repays what it needs around it.
+# Chunks of one stride, and taps, from which native multiplies and adds more
+# slowly than a convolution.
+MANY_CHUNKS = 16
+MANY_TAPS = 128
+
+# Positions times taps times filters times the stride of a long signal.
+LONG = 2_000_000
+
+# Pixels from one input pixel to the next.
+LARGE_STRIDE = 8
+
+# Channels that `conv_transpose` copies at stride 1, and the positions from
+# which a product with few columns repays what it needs around it.
 MANY_CHANNELS = 48
 MANY_POSITIONS = 1000
 
@@ -59,31 +71,83 @@ def ranked(problem: Problem) -> list[Choice]:
         # 16x16x16x32 -> 16 k2 s2 1.7, against 1.1. Forward native is faster,
         # and of images it is as fast in both.
         return [Choice("overlap_add", "training, taps that do not overlap")]
-    # Of images neither is true: 16 x 16 taps are 256 as well, and native
-    # wins.
-    # Each chunk of one stride is a call of PyTorch's, and memory.
-    signal = (
-        problem.groups == 1 and problem.rank == 1 and not problem.too_many_terms
-    )
-    if signal and problem.taps >= LARGE_KERNEL:
-        # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 /
-        # 1.6 and 1.2 / 1.1.
-        return [Choice("overlap_add", "a large kernel")]
-    if (
-        signal
-        and problem.weights >= MANY_WEIGHTS
-        and problem.positions is not None
-        and problem.weights >= WEIGHTS_A_POSITION * problem.positions
-    ):
-        # PyTorch reorders the weights for each call, which few positions
-        # do not repay: 512 -> 256 k16 s8 at 50 steps 3.3 / 2.5, against
-        # 1.4 / 0.8; 256 -> 128 at 500 steps 1.6 / 1.5, against 1.6 / 1.2.
-        return [Choice("overlap_add", "few positions")]
+    if problem.groups == 1 and not exporting:
+        choices = _signal(problem) if problem.rank == 1 else _image(problem)
+        if choices:
+            return choices
     # With the window in the same pass, and the bias in place: 1.6 / 1.4.
     choices = [Choice("native", "the backend's own, with window and bias")]
     if exporting:
         choices.append(Choice("by_group", "exported, group by group"))
     return choices
+
+
+def _signal(problem: Problem) -> list[Choice]:
+    """Signals of one group with strides, where native is not the fastest."""
+    (stride,), (chunks,) = problem.strides, problem.chunks
+    if problem.taps >= LARGE_KERNEL and not problem.too_many_terms:
+        # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 /
+        # 1.6 and 1.2 / 1.1.
+        return [Choice("overlap_add", "a large kernel")]
+    if not problem.too_many_terms and _few_positions(
+        problem, WEIGHTS_A_POSITION
+    ):
+        # PyTorch reorders the weights for each call, which few positions
+        # do not repay: 512 -> 256 k16 s8 at 50 steps 3.3 / 2.5, against
+        # 1.4 / 0.8; 256 -> 128 at 500 steps 1.6 / 1.5, against 1.6 / 1.2.
+        return [Choice("overlap_add", "few positions")]
+    # The rest is about oneDNN's kernels of float32.
+    if (
+        problem.positions is None
+        or problem.dilated
+        or problem.dtype != "float32"
+    ):
+        return []
+    if chunks >= MANY_CHUNKS and problem.taps >= MANY_TAPS:
+        # 8000x1 -> 1 k512 s2 9.0 / 11, against native's 0.9 / 1.0.
+        return [Choice("sub_pixel_convolution", "many taps and many chunks")]
+    if not problem.context.gradients:
+        return []
+    # oneDNN's gradient of the kernel is slow for long signals: that of
+    # 8000x16 -> 16 k64 s2 takes 40 times as long as the built-in's.
+    work = problem.positions * problem.columns * stride
+    whole = problem.taps % stride == 0
+    if problem.two_whole_chunks and work >= LONG:
+        # 1x4000x64 -> 32 k8 s4 in training 1.6, against native's 0.8;
+        # 1x4000x128 -> 64 k16 s8 2.3, against 1.1.
+        return [Choice("sub_pixel", "training, a long signal, k = 2 s")]
+    if whole and 2 < chunks <= 4 and work >= (2 if stride >= 4 else 5) * LONG:
+        # 1x4000x64 -> 32 k16 s4 in training 1.6, against native's 1.0;
+        # 1x24000x32 -> 32 k6 s2 1.4, against 1.1.
+        return [Choice("sub_pixel", "training, a long signal")]
+    if chunks > 4 and work >= 2 * LONG:
+        # 1x24000x32 -> 32 k16 s2 in training 1.6, against native's 0.5.
+        return [
+            Choice("sub_pixel_convolution", "training, a long signal"),
+        ]
+    return []
+
+
+def _image(problem: Problem) -> list[Choice]:
+    """Images and volumes with strides, where native is not the fastest."""
+    measured = problem.dtype == "float32" and not problem.dilated
+    if problem.rank == 2 and measured:
+        if _few_positions(problem, WEIGHTS_A_PIXEL):
+            # 4x8x8x2048 -> 512 k4 s2 5.3 / 2.0, against native's 1.0 / 1.2.
+            return [Choice("overlap_add_by_chunk", "few positions")]
+        if problem.two_whole_chunks and min(problem.strides) >= LARGE_STRIDE:
+            # FCN: 16x16x21 -> 21 k16 s8 1.4 / 1.9, against 1.4 / 1.5; k32 s16
+            # 2.8 / 2.8, against 1.7 / 1.5.
+            return [Choice("sub_pixel", "a large stride, k = 2 s")]
+    return []
+
+
+def _few_positions(problem: Problem, weights_a_position: int) -> bool:
+    return (
+        problem.weights >= MANY_WEIGHTS
+        and problem.positions is not None
+        and problem.weights >= weights_a_position * problem.positions
+    )
 
 
 def _depthwise(problem: Problem) -> list[Choice]:
