@@ -170,7 +170,7 @@ def test_a_model_with_a_call_of_its_own():
         (lambda: layers.GroupNormalization(2), "mean is that of all steps"),
         (lambda: layers.Lambda(ops.tanh), "not known.*`pointwise`"),
         (lambda: layers.Softmax(axis=1), "axis=1 is that of time"),
-        (Unknown, "nothing is known of a Unknown.*`pointwise`"),
+        (Unknown, "nothing is known of the class Unknown.*`pointwise`"),
         (
             lambda: (
                 lambda x: ops.pad(x, ((0, 0), (2, 0), (0, 0)), mode="reflect")
