@@ -235,7 +235,7 @@ def test_a_layer_with_its_own_step(layer, rng):
     ("layer", "why"),
     [
         (Unmasked, "its input is 1 steps late.*Let its `step` take `mask`"),
-        (Inherited, "nothing is known of a Inherited"),
+        (Inherited, "nothing is known of the class Inherited"),
     ],
 )
 def test_a_step_that_does_not_fit(layer, why):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from tolerances import VALUES, assert_close
 
 import keras_convt
 from keras_convt import StreamingModel
@@ -24,6 +25,20 @@ class OtherConvolution(layers.Conv1D):
 class DoubledTranspose(keras_convt.Conv1DTranspose):
     def call(self, inputs, mask=None, output_size=None):
         return 2 * super().call(inputs, mask, output_size)
+
+
+class CalledTwice(keras_convt.Conv1DTranspose):
+    def __call__(self, *args, **kwargs):
+        return 2 * super().__call__(*args, **kwargs)
+
+
+class DoubledStep(DoubledTranspose):
+    def step(self, chunk, state):
+        y, state = super().step(chunk, state)
+        return 2 * y, state
+
+    def initial_state(self, batch_size):
+        return super().initial_state(batch_size)
 
 
 class DoubledDense(layers.Dense):
@@ -72,6 +87,7 @@ def refused(layer, why, steps=None):
         (Doubled(4, 3, padding="causal"), "call"),
         (OtherConvolution(4, 3, padding="causal"), "convolution_op"),
         (DoubledTranspose(4, 3, padding="causal"), "call"),
+        (CalledTwice(4, 3, padding="causal"), "__call__"),
         (DoubledDense(4), "call"),
     ],
     ids=lambda value: type(value).__name__,
@@ -82,6 +98,36 @@ def test_a_subclass_is_not_taken_for_its_base(layer, name):
         f"The layer '{layer.name}' cannot stream: {type(layer).__name__} has "
         f"a `{name}` of its own.*`initial_state` and `step`.*`pointwise`",
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(DoubledTranspose, "call"), (CalledTwice, "__call__")]
+)
+def test_the_step_of_a_layer_is_not_taken_for_that_of_a_subclass(kind, name):
+    layer = kind(4, 3, padding="causal", name="up")
+    layer.build((None, None, 4))
+    state = np.zeros((1, 2, 4))
+    for call in (
+        lambda: layer.initial_state(1),
+        lambda: layer.step(np.zeros((1, 5, 4)), state),
+        lambda: layer.flush(state),
+    ):
+        with pytest.raises(
+            ValueError, match=f"'up' cannot stream: .* has a `{name}` of its"
+        ):
+            call()
+
+
+def test_a_subclass_with_a_step_of_its_own_streams(rng):
+    layer = DoubledStep(4, 3, 2, padding="causal")
+    model = keras.Sequential([keras.Input((None, 4)), layer])
+    x = rng.normal(size=(1, 6, 4)).astype("float32")
+    expected = ops.convert_to_numpy(model(x))
+    for streamed in (layer, StreamingModel(model)):
+        first, state = streamed.step(x[:, :4], streamed.initial_state(1))
+        second, _ = streamed.step(x[:, 4:], state)
+        y = np.concatenate([*map(ops.convert_to_numpy, (first, second))], 1)
+        assert_close(y, expected, VALUES)
 
 
 def test_a_merge_of_its_own_is_not_taken_for_its_base():
@@ -124,7 +170,7 @@ def test_a_model_with_a_call_of_its_own():
         (lambda: layers.GroupNormalization(2), "mean is that of all steps"),
         (lambda: layers.Lambda(ops.tanh), "not known.*`pointwise`"),
         (lambda: layers.Softmax(axis=1), "axis=1 is that of time"),
-        (Unknown, "nothing is known of a Unknown.*`pointwise`"),
+        (Unknown, "nothing is known of the class Unknown.*`pointwise`"),
         (
             lambda: (
                 lambda x: ops.pad(x, ((0, 0), (2, 0), (0, 0)), mode="reflect")

@@ -270,6 +270,18 @@ def test_hidden_layers_are_named(layer, message):
         upgrade_model(model)
 
 
+def test_a_subclass_of_ours_cannot_go_back():
+    class DerivedFromOurs(keras_convt.Conv1DTranspose):
+        pass
+
+    up = DerivedFromOurs(2, 3, name="up")
+    with pytest.raises(
+        ValueError,
+        match=r"'up': its class .* Derive it from keras\.layers\.Conv1DTransp",
+    ):
+        downgrade_model(keras.Sequential([keras.Input((5, 2)), up]))
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [

@@ -237,12 +237,14 @@ class ModelCopier:
                         f"({owner.name!r}) makes in its own code. Change it "
                         "there."
                     )
+                package = self.classes[built_in].__module__.partition(".")[0]
+                # Keras has its layers one module deeper than we have ours.
+                package = {"keras": "keras.layers"}.get(package, package)
                 raise ValueError(
                     f"`{self.caller}` cannot replace the layer "
                     f"{layer.name!r}: its class {type(layer).__name__} is "
                     f"derived from {built_in.__name__}. Derive it from "
-                    f"{self.classes[built_in].__module__.split('.')[0]}."
-                    f"{built_in.__name__}."
+                    f"{package}.{built_in.__name__}."
                 )
 
 

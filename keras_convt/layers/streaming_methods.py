@@ -1,5 +1,7 @@
 """The methods of a layer that is fed a signal chunk by chunk."""
 
+from collections.abc import Iterable
+
 from keras import ops
 
 from keras_convt import arguments
@@ -9,6 +11,29 @@ from keras_convt.ops import streaming
 from keras_convt.ops.types import Tensor
 from keras_convt.ops.window import to_channels_first, to_channels_last
 from keras_convt.types import Shape
+
+
+def overridden_since(kind: type, methods: Iterable[str]) -> str | None:
+    """The name by which a subclass calls a layer otherwise than `methods` do.
+
+    Args:
+        kind: The class of a layer.
+        methods: Names of methods that compute what `call` does, in a stream.
+
+    Returns:
+        `"call"` or `"__call__"`, if a class that is nearer to `kind` than
+        each that has the methods has one of its own. Otherwise None.
+    """
+
+    def distance(name: str) -> int:
+        owners = (n for n, c in enumerate(kind.__mro__) if name in vars(c))
+        return next(owners)
+
+    farthest = max(map(distance, methods))
+    for name in ("call", "__call__"):
+        if distance(name) < farthest:
+            return name
+    return None
 
 
 class StreamingConvTranspose(BaseConvTranspose):
@@ -137,6 +162,14 @@ class StreamingConvTranspose(BaseConvTranspose):
         return outputs
 
     def _check_streams(self) -> None:
+        own = overridden_since(type(self), ["step"])
+        if own is not None:
+            raise ValueError(
+                f"The layer {self.name!r} cannot stream: "
+                f"{type(self).__name__} has a `{own}` of its own, which the "
+                "inherited `step` does not compute. Give the class "
+                "`initial_state` and `step`, too."
+            )
         if not streaming.is_causal(self._axes[0]):
             raise ValueError(
                 f"The layer {self.name!r} cannot stream: `padding` must be "

@@ -118,7 +118,7 @@ def stage_of(
         )
     raise refusal(
         node,
-        f"nothing is known of a {name}",
+        f"nothing is known of the class {name}",
         "Name its class in `pointwise` if it computes every step alone, or "
         "give it `initial_state` and `step`.",
     )

@@ -57,7 +57,7 @@ def stage_of_operation(node: Node, signal: Signal) -> Stage:
     if kind.__module__.split(".")[0] != "keras":
         raise refusal(
             node,
-            f"nothing is known of a {kind.__name__}",
+            f"nothing is known of the class {kind.__name__}",
             "Name its class in `pointwise` if it computes every step alone.",
         )
     name = kind.__name__

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_convt.layers.streaming_methods import overridden_since
 from keras_convt.ops.backend import backend
 from keras_convt.streaming.graph import Node
 from keras_convt.streaming.moment import BEFORE, Moment, only_existing
@@ -107,14 +108,7 @@ def _slot(layer: Any, number: int, tensor: Any) -> Slot:
 
 def has_own_step(layer: Any) -> bool:
     """Whether a layer's `step` belongs to its `call`, and not to a base's."""
-    order = type(layer).__mro__
-    if not all(
-        callable(getattr(layer, name, None))
-        for name in ("step", "initial_state")
-    ):
+    methods = ("step", "initial_state")
+    if not all(callable(getattr(layer, name, None)) for name in methods):
         return False
-    owner = {
-        name: next(n for n, c in enumerate(order) if name in vars(c))
-        for name in ("step", "initial_state", "call")
-    }
-    return max(owner["step"], owner["initial_state"]) <= owner["call"]
+    return overridden_since(type(layer), methods) is None
