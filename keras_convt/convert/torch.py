@@ -101,7 +101,7 @@ def from_torch(
         layouts.swap(torch_weight(module)),
         module.bias,
         BY_RANK if transposed else PLAIN,
-        name=None if before else name,
+        name=name,
         **given,
     )
     if arguments.flag(keep_weight_norm, "keep_weight_norm"):
