@@ -15,6 +15,7 @@ from keras_convt.convert.torch import (
     from_torch,
     load_torch_weights,
 )
+from keras_convt.convert.torch_model import load_torch_model
 from keras_convt.convert.upgrade import downgrade_model, upgrade_model
 from keras_convt.explain import explain
 from keras_convt.layers import (
@@ -71,6 +72,7 @@ __all__ = [
     "layer_depthwise_conv_2d_transpose",
     "layer_separable_conv_1d_transpose",
     "layer_separable_conv_2d_transpose",
+    "load_torch_model",
     "load_torch_weights",
     "ops",
     "plot_connectivity",

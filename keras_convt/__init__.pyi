@@ -17,6 +17,7 @@ from keras_convt.convert.fold import fold_weight_normalization as fold_weight_no
 from keras_convt.convert.torch import fold_weight_norm as fold_weight_norm
 from keras_convt.convert.torch import from_torch as from_torch
 from keras_convt.convert.torch import load_torch_weights as load_torch_weights
+from keras_convt.convert.torch_model import load_torch_model as load_torch_model
 from keras_convt.convert.upgrade import downgrade_model as downgrade_model
 from keras_convt.convert.upgrade import upgrade_model as upgrade_model
 from keras_convt.explain import explain as explain

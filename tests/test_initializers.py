@@ -1,5 +1,7 @@
 """ICNR: each phase of the output starts equal."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tolerances
 from keras import ops
 
 import keras_convt
-from keras_convt.initializers import ICNR
+from keras_convt.initializers import ICNR, Interpolation
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,28 @@ def test_the_values_are_those_of_the_initializer():
         keras.initializers.RandomNormal(seed=1)((3, 3, 2))
     )
     np.testing.assert_array_equal(kernel, coarse[[0, 0, 1, 1, 2]])
+
+
+@pytest.mark.parametrize(
+    "initializer",
+    [
+        ICNR("he_normal", 3),
+        ICNR(keras.initializers.Constant(0.5), (2, 3)),
+        *(
+            Interpolation(2, kind)
+            for kind in ("nearest", "linear", "cubic", "sinc")
+        ),
+        Interpolation((2, 3), "nearest", groups=2),
+        Interpolation(3, depthwise=True),
+    ],
+    ids=str,
+)
+def test_every_argument_is_serialized(initializer):
+    # As a file has it: JSON knows no tuples.
+    config = json.loads(json.dumps(keras.initializers.serialize(initializer)))
+    again = keras.initializers.deserialize(config)
+    assert type(again) is type(initializer)
+    assert again.get_config() == initializer.get_config()
 
 
 def test_saved_and_loaded():

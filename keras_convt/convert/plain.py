@@ -39,7 +39,7 @@ def plain_layer(
         bias,
         PLAIN,
         padding=padding,
-        name=None if zeros else name,
+        name=name,
         **given,
     )
     return layer if zeros is None else after_zeros(layer, zeros, name)

@@ -100,10 +100,10 @@ def from_torch(
         refuse_implementation(implementation)
         given["padding"], before = _plain_padding(module, padding)
     layer = built_layer(
-        layouts.swap(_torch_weight(module)),
+        layouts.swap(torch_weight(module)),
         module.bias,
         BY_RANK if transposed else PLAIN,
-        name=None if before else name,
+        name=name,
         **given,
     )
     if arguments.flag(keep_weight_norm, "keep_weight_norm"):
@@ -247,7 +247,7 @@ def _plain_padding(module: Any, padding: Any) -> tuple[str, Any]:
     )
 
 
-def _torch_weight(module: Any) -> np.ndarray:
+def torch_weight(module: Any) -> np.ndarray:
     """The weight of a PyTorch module, normalized if it is a normalized one."""
     parts = _weight_norm(module)
     if parts is None:

@@ -48,8 +48,11 @@ def litert(path):
 
     def run(inputs):
         runner = interpreter.get_signature_runner(signature)
-        names = sorted(runner.get_input_details())
-        outputs = runner(**dict(zip(names, inputs.values(), strict=True)))
+        names = runner.get_input_details()
+        # The exporter's own names are "args_0_10" and their like.
+        numbered = all(name.rpartition("_")[2].isdigit() for name in names)
+        names = sorted(names, key=_number if numbered else None)
+        outputs = runner(**known(inputs, names))
         return [outputs[name] for name in sorted(outputs, key=_number)]
 
     return run

@@ -1,12 +1,13 @@
-"""Exported steps of streams, run chunk by chunk by onnxruntime."""
+"""Exported steps of streams, run chunk by chunk in their runtimes."""
 
 import decoders
 import keras
 import numpy as np
 import pytest
+import runtimes
 from gradients import compiled_if_quicker
 from keras import layers, ops
-from streams import randomize
+from streams import inference, randomize
 from test_export import IGNORED
 from tolerances import VALUES, assert_close
 
@@ -104,3 +105,92 @@ def test_a_step_in_onnxruntime(name, steps, tmp_path, rng):
         for name, value in zip(names[1:], last, strict=True):
             expected_value = ops.convert_to_numpy(state[name])
             assert_close(value, expected_value, VALUES, name)
+
+
+# Format to whether steps may be open. On JAX, LiteRT is made of the SavedModel
+# and OpenVINO reads the ONNX file.
+FORMATS = {
+    "tensorflow": {"tf_saved_model": True, "litert": True, "openvino": True},
+    "jax": {"tf_saved_model": True, "litert": False, "openvino": True},
+    "torch": {"torch": True, "litert": False},
+}[BACKEND]
+
+
+def cannot(kind, name):
+    """Why a model's step has no such export, or None."""
+    loops = "Keras's loop over steps becomes operations that it does not have"
+    if name not in RECURRENT:
+        return None
+    return {
+        ("tensorflow", "litert"): loops,
+        ("tensorflow", "openvino"): loops,
+        ("jax", "litert"): "it has no uint32, of the layer's random numbers",
+    }.get((BACKEND, kind))
+
+
+def exported(model, kind, folder, steps):
+    """The exported step as a function from arrays to arrays."""
+    given = {}
+    if steps is not None or kind == "torch":
+        # Keras else leaves the batch open.
+        given["input_signature"] = [
+            [
+                keras.InputSpec(shape=x.shape, dtype=x.dtype, name=x.name)
+                for x in model.inputs
+            ]
+        ]
+    if steps is None and kind == "torch":
+        from torch.export import Dim
+
+        shapes = [{}] * (len(model.inputs) - 1)
+        given["dynamic_shapes"] = [([{1: Dim.DYNAMIC}, *shapes],)]
+    file, read = {
+        "tf_saved_model": ("step", runtimes.tf_saved_model),
+        "litert": ("step.tflite", runtimes.litert),
+        "openvino": ("step.xml", runtimes.openvino),
+        "torch": ("step.pt2", runtimes.torch),
+    }[kind]
+    if BACKEND == "jax" and kind == "openvino":
+        kind, file = "onnx", "step.onnx"
+    if BACKEND == "jax" and kind == "litert":
+        kind, file, read = "tf_saved_model", "step", runtimes.converted_litert
+    model.export(str(folder / file), format=kind, verbose=False, **given)
+    return read(str(folder / file))
+
+
+@pytest.mark.parametrize("name", ["mimi decoder", "late", "recurrent"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_step_in_another_runtime(kind, name, tmp_path, rng):
+    if why := cannot(kind, name):
+        pytest.skip(why)
+    model = randomize(MODELS[name](), rng)
+    stream = keras_convt.StreamingModel(model)
+    # A torch.export program has no room for half a block.
+    takes_open = FORMATS[kind] and not (
+        BACKEND == "torch" and (name in RECURRENT or stream.block_size > 1)
+    )
+    x = rng.normal(size=(1, 12, model.inputs[0].shape[-1])).astype("float32")
+    state = {
+        name: ops.convert_to_numpy(value)
+        for name, value in stream.initial_state(1).items()
+    }
+    with inference():
+        expected = _run(compiled_if_quicker(stream.step), x, [2] * 6, state)
+    steps = None if takes_open else 2
+    step = exported(stream.as_model(1, steps), kind, tmp_path, steps)
+
+    def run(chunk, state):
+        y, *after = step({"chunk": chunk, **state})
+        return y, dict(zip(state, after, strict=True))
+
+    for sizes in [[2] * 6, [4, 2, 6]] if takes_open else [[2] * 6]:
+        found = _run(run, x, sizes, state)
+        assert_close(found, expected, VALUES, f"chunks of {sizes}")
+
+
+def _run(step, x, sizes, state):
+    pieces = []
+    for chunk in np.split(x, np.cumsum(sizes)[:-1], axis=1):
+        y, state = step(chunk, state)
+        pieces.append(ops.convert_to_numpy(y))
+    return np.concatenate(pieces, axis=1)

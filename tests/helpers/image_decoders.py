@@ -7,62 +7,51 @@ and the layers computed with channels last.
 import keras
 from keras import layers, ops
 
-from keras_convt import from_torch
-
-
-def numbers(*tensors):
-    return [tensor.detach().numpy() for tensor in tensors]
-
-
-def batch_norm(module):
-    layer = layers.BatchNormalization(epsilon=module.eps)
-    layer.build((None, None, None, module.num_features))
-    layer.set_weights(
-        numbers(
-            module.weight,
-            module.bias,
-            module.running_mean,
-            module.running_var,
-        )
-    )
-    return layer
-
-
-def instance_norm(module, x):
-    layer = layers.GroupNormalization(groups=-1, epsilon=module.eps)
-    layer.build(x.shape)
-    layer.set_weights(numbers(module.weight, module.bias))
-    return layer(x)
+from keras_convt import from_torch, load_torch_model
 
 
 def dcgan(generator):
     """A generator: a Sequential of ConvTranspose2d, BatchNorm2d and others."""
     made = {
-        "ConvTranspose2d": lambda module: from_torch(module, "channels_last"),
-        "BatchNorm2d": batch_norm,
-        "ReLU": lambda module: layers.ReLU(),
-        "Tanh": lambda module: layers.Activation("tanh"),
+        "ConvTranspose2d": lambda module, name: from_torch(
+            module, "channels_last", name=name
+        ),
+        "BatchNorm2d": lambda module, name: layers.BatchNormalization(
+            epsilon=module.eps, name=name
+        ),
+        "ReLU": lambda module, name: layers.ReLU(),
+        "Tanh": lambda module, name: layers.Activation("tanh"),
     }
-    return keras.Sequential(
-        [made[type(module).__name__](module) for module in generator]
+    model = keras.Sequential(
+        [
+            keras.Input((1, 1, generator[0].in_channels)),
+            *(
+                made[type(module).__name__](module, name)
+                for name, module in generator.named_children()
+            ),
+        ]
     )
+    load_torch_model(model, generator)
+    return model
 
 
 def sam_upscaler(decoder, steps):
     """The part of SAM's mask decoder that enlarges the image's embedding."""
-    channels = decoder.upscale_conv1.in_channels
-    inputs = keras.Input((*steps, channels))
-    x = from_torch(decoder.upscale_conv1, "channels_last")(inputs)
-    norm = layers.LayerNormalization(epsilon=decoder.upscale_layer_norm.eps)
-    norm.build(x.shape)
-    norm.set_weights(
-        numbers(
-            decoder.upscale_layer_norm.weight, decoder.upscale_layer_norm.bias
-        )
+    first, second, norm = (
+        decoder.upscale_conv1,
+        decoder.upscale_conv2,
+        decoder.upscale_layer_norm,
     )
-    x = ops.gelu(norm(x), approximate=False)
-    x = from_torch(decoder.upscale_conv2, "channels_last")(x)
-    return keras.Model(inputs, ops.gelu(x, approximate=False))
+    inputs = keras.Input((*steps, first.in_channels))
+    x = from_torch(first, "channels_last", name="upscale_conv1")(inputs)
+    x = layers.LayerNormalization(epsilon=norm.eps, name="upscale_layer_norm")(
+        x
+    )
+    x = ops.gelu(x, approximate=False)
+    x = from_torch(second, "channels_last", name="upscale_conv2")(x)
+    model = keras.Model(inputs, ops.gelu(x, approximate=False))
+    load_torch_model(model, decoder)
+    return model
 
 
 def unet_2d(unet, steps, channels):
@@ -84,15 +73,28 @@ def unet_2d(unet, steps, channels):
 
 def unet_3d(unet, steps, channels):
     """A U-Net of volumes with instance normalization, as nnU-Net's are."""
-    convert = lambda module: from_torch(module, "channels_last")  # noqa: E731
 
-    def block(module, x):
-        x = instance_norm(module.norm, convert(module.conv)(x))
-        return ops.leaky_relu(x, 0.01)
+    def convert(name):
+        return from_torch(
+            unet.get_submodule(name.replace("-", ".")),
+            "channels_last",
+            name=name,
+        )
+
+    def block(name, x):
+        x = convert(f"{name}-conv")(x)
+        norm = layers.GroupNormalization(
+            groups=-1,
+            epsilon=unet.get_submodule(name).norm.eps,
+            name=f"{name}-norm",
+        )
+        return ops.leaky_relu(norm(x), 0.01)
 
     inputs = keras.Input((*steps, channels))
-    skip = block(unet.first, inputs)
-    x = block(unet.down, skip)
-    x = convert(unet.up)(x)
-    x = block(unet.after, layers.Concatenate()([x, skip]))
-    return keras.Model(inputs, convert(unet.last)(x))
+    skip = block("first", inputs)
+    x = block("down", skip)
+    x = convert("up")(x)
+    x = block("after", layers.Concatenate()([x, skip]))
+    model = keras.Model(inputs, convert("last")(x))
+    load_torch_model(model, unet)
+    return model

@@ -14,7 +14,6 @@ import torch
 import transformers
 from decoders import Snake, configuration
 from gradients import compiled_if_quicker
-from keras import layers
 from streams import inference, streamed
 from torch import nn
 from transformers.models.dac import modeling_dac
@@ -25,7 +24,7 @@ from transformers.models.fastspeech2_conformer import (
 from transformers.models.mimi import modeling_mimi
 from transformers.models.sam import modeling_sam
 
-from keras_convt import StreamingModel, load_torch_weights
+from keras_convt import StreamingModel, load_torch_model, load_torch_weights
 
 PEAK = 1e-5
 STREAMED = 2e-5
@@ -44,32 +43,6 @@ def randomized(model, scale=1.0):
             if name.endswith("running_var"):
                 value.uniform_(0.5, 2.0)
     return model.eval()
-
-
-def load(model, module):
-    """The weights of a module, by the names of the layers."""
-    for layer in model.layers:
-        if not layer.weights or isinstance(layer, layers.LSTM):
-            continue
-        part = module.get_submodule(layer.name.replace("-", "."))
-        if isinstance(layer, Snake):
-            layer.alpha.assign(part.alpha.detach().numpy().ravel())
-        else:
-            load_torch_weights(layer, part.weight, part.bias)
-    return model
-
-
-def load_lstms(model, module):
-    """PyTorch has all layers in one module, and two biases for each."""
-    for layer in model.layers:
-        if isinstance(layer, layers.LSTM):
-            path, number = layer.name.rsplit("-", 1)
-            lstm = module.get_submodule(path.replace("-", "."))
-            a, b, c, d = (
-                getattr(lstm, f"{name}_l{number}").detach().numpy()
-                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            )
-            layer.set_weights([a.T, b.T, c + d])
 
 
 def assert_equal(model, expected, x):
@@ -113,8 +86,8 @@ def encodec():
         )
     )
     module = randomized(model.decoder)
-    rebuilt = load(decoders.small("encodec decoder"), module)
-    load_lstms(rebuilt, module)
+    rebuilt = decoders.small("encodec decoder")
+    load_torch_model(rebuilt, module)
     return rebuilt, module, 8
 
 
@@ -137,7 +110,7 @@ def mimi():
     module = randomized(model.decoder)
     rebuilt = decoders.small("mimi decoder")
     *_, upsample, seanet = rebuilt.layers
-    load(seanet, module.decoder_seanet)
+    load_torch_model(seanet, module.decoder_seanet)
     load_torch_weights(upsample, module.upsample.conv.weight)
     # Without the transformer between the two.
     return rebuilt, lambda x: module.decoder_seanet(module.upsample(x)), 8
@@ -150,7 +123,8 @@ def dac():
     )
     # Units that add up to what tanh still tells apart.
     module = randomized(model.decoder, 0.5)
-    rebuilt = load(decoders.small("dac decoder"), module)
+    rebuilt = decoders.small("dac decoder")
+    load_torch_model(rebuilt, module)
     return rebuilt, module, model.config.hidden_size
 
 
@@ -161,7 +135,8 @@ def speecht5():
             transformers.SpeechT5HifiGanConfig(**changed)
         )
     )
-    rebuilt = load(decoders.small("hifi_gan"), module)
+    rebuilt = decoders.small("hifi_gan")
+    load_torch_model(rebuilt, module)
     return rebuilt, lambda x: module(x.swapaxes(1, 2))[:, None], 5
 
 
@@ -178,7 +153,7 @@ def fastspeech2_conformer():
         )
     )
     rebuilt = decoders.hifi_gan(configuration(decoders.HIFI_GAN, **changed))
-    load(rebuilt, module)
+    load_torch_model(rebuilt, module)
     return rebuilt, lambda x: module(x.swapaxes(1, 2))[:, None], 5
 
 
@@ -203,7 +178,8 @@ def vits():
             **{**decoders.SMALL["vits"][1], "flow_size": 6},
         )
     )
-    return load(rebuilt, module), module, 6
+    load_torch_model(rebuilt, module)
+    return rebuilt, module, 6
 
 
 @pytest.mark.parametrize(
@@ -225,15 +201,17 @@ def encodec_encoder():
         pad_mode="constant", **decoders.SMALL["encodec"][1]
     )
     module = randomized(modeling_encodec.EncodecEncoder(config))
-    rebuilt = load(decoders.small("encodec encoder"), module)
-    load_lstms(rebuilt, module)
+    rebuilt = decoders.small("encodec encoder")
+    load_torch_model(rebuilt, module)
     return rebuilt, module
 
 
 def mimi_encoder():
     config = transformers.MimiConfig(num_filters=2, hidden_size=8)
     module = randomized(modeling_mimi.MimiEncoder(config))
-    return load(decoders.small("mimi encoder"), module), module
+    rebuilt = decoders.small("mimi encoder")
+    load_torch_model(rebuilt, module)
+    return rebuilt, module
 
 
 def dac_encoder():
@@ -243,7 +221,8 @@ def dac_encoder():
     )
     module = randomized(modeling_dac.DacEncoder(config), 0.5)
     rebuilt = decoders.small("dac_24 encoder", hidden_size=config.hidden_size)
-    return load(rebuilt, module), module
+    load_torch_model(rebuilt, module)
+    return rebuilt, module
 
 
 @pytest.mark.parametrize("make", [encodec_encoder, mimi_encoder, dac_encoder])
