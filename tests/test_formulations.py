@@ -243,6 +243,13 @@ RUNNING = {
         ("jax", IMAGE | {"kernel_size": (5, 5)}, "sub_pixel_convolution"),
         (
             "jax",
+            IMAGE
+            | {"kernel_size": (16, 16), "strides": (8, 8), "channels": 21}
+            | {"filters": 21, "positions": 256},
+            "sub_pixel",
+        ),
+        (
+            "jax",
             IMAGE | {"kernel_size": (5, 5), "positions": 1000},
             "overlap_add",
         ),
