@@ -97,6 +97,10 @@ def test_repr_says_what_it_was_made_with():
         "ICNR(initializer=HeNormal, strides=(2,))"
     )
 
+    assert repr(Interpolation((2, 3), "cubic", 4)) == (
+        "Interpolation(strides=(2, 3), kind='cubic', groups=4, depthwise=False)"
+    )
+
     def drawn(shape, dtype=None):
         return ops.zeros(shape, dtype)
 

@@ -82,6 +82,12 @@ class Interpolation(keras.initializers.Initializer):
         self.groups = arguments.whole_number(groups, "groups", minimum=1)
         self.depthwise = arguments.flag(depthwise, "depthwise")
 
+    def __repr__(self) -> str:
+        return (
+            f"Interpolation(strides={self.strides}, kind={self.kind!r}, "
+            f"groups={self.groups}, depthwise={self.depthwise})"
+        )
+
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         *kernel_size, rows, channels = shape
         steps = arguments.sizes(self.strides, len(kernel_size), "strides")
