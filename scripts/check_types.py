@@ -4,12 +4,11 @@
 
 Both must accept tests/typing/right_uses.py, and must refuse every line of
 tests/typing/wrong_uses.py that ends with `# wrong` and no other. pyright is
-asked where it is installed (pip install pyright, which needs Node.js).
+asked as basedpyright, which brings its own Node.js.
 """
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,7 +51,10 @@ def refused_by_mypy(path: Path) -> dict[int, str]:
 def refused_by_pyright(path: Path) -> dict[int, str]:
     """What pyright says of each line that it refuses."""
     done = subprocess.run(
-        ["pyright", "--outputjson", "--pythonpath", sys.executable, str(path)],
+        [
+            *(sys.executable, "-m", "basedpyright", "--outputjson"),
+            *("--pythonpath", sys.executable, str(path)),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -84,11 +86,7 @@ def faults(checker: Callable[[Path], dict[int, str]]) -> list[str]:
 
 def main() -> None:
     """Ask each type checker, and say what is wrong."""
-    checkers = {"mypy": refused_by_mypy}
-    if shutil.which("pyright"):
-        checkers["pyright"] = refused_by_pyright
-    else:
-        print("pyright is not installed and was not asked.")
+    checkers = {"mypy": refused_by_mypy, "pyright": refused_by_pyright}
     failed = False
     for name, checker in checkers.items():
         found = faults(checker)
