@@ -32,6 +32,7 @@ MODULES = sorted(
 # tests/test_tuning.py.
 NEEDS_ANOTHER = (
     "from_torch",
+    "load_torch_model",
     "from_flax",
     "from_equinox",
     "plot_connectivity",
