@@ -23,7 +23,7 @@ MANY_CHUNKS = 16
 MANY_TAPS = 128
 
 # Positions times taps times filters times the stride of a long signal.
-LONG = 2_000_000
+LONG = 4_000_000
 
 # Pixels from one input pixel to the next.
 LARGE_STRIDE = 8
@@ -62,14 +62,14 @@ def ranked(problem: Problem) -> list[Choice]:
         return [Choice("overlap_add", "exported, taps do not overlap")]
     if (
         problem.groups == 1
-        and problem.rank != 2
+        and problem.rank == 3
         and problem.kernel_size == problem.strides
         and not problem.dilated
         and problem.context.gradients
     ):
-        # In training 8x512x256 -> 128 k2 s2 1.6, against native's 1.2;
-        # 16x16x16x32 -> 16 k2 s2 1.7, against 1.1. Forward native is faster,
-        # and of images it is as fast in both.
+        # In training 16x16x16x32 -> 16 k2 s2 1.7, against native's 1.1.
+        # Forward native is faster, and of signals and images it is as fast in
+        # both.
         return [Choice("overlap_add", "training, taps that do not overlap")]
     if problem.groups == 1 and not exporting:
         choices = _signal(problem) if problem.rank == 1 else _image(problem)
@@ -109,22 +109,19 @@ def _signal(problem: Problem) -> list[Choice]:
     if not problem.context.gradients:
         return []
     # oneDNN's gradient of the kernel is slow for long signals: that of
-    # 8000x16 -> 16 k64 s2 takes 40 times as long as the built-in's.
+    # 8000x16 -> 16 k48 s2 takes 40 times as long as the built-in's.
     work = problem.positions * problem.columns * stride
-    whole = problem.taps % stride == 0
     if problem.two_whole_chunks and work >= LONG:
-        # 1x4000x64 -> 32 k8 s4 in training 1.6, against native's 0.8;
-        # 1x4000x128 -> 64 k16 s8 2.3, against 1.1.
+        # 1x4000x64 -> 32 k8 s4 in training 1.6, against native's 1.3;
+        # 1x4000x128 -> 64 k8 s4 1.9, against 0.8.
         return [Choice("sub_pixel", "training, a long signal, k = 2 s")]
-    if whole and 2 < chunks <= 4 and work >= (2 if stride >= 4 else 5) * LONG:
-        # 1x4000x64 -> 32 k16 s4 in training 1.6, against native's 1.0;
-        # 1x24000x32 -> 32 k6 s2 1.4, against 1.1.
+    whole = problem.taps % stride == 0
+    if 2 < chunks <= 4 and whole and stride >= 4 and work >= 2 * LONG:
+        # 1x4000x64 -> 32 k16 s4 in training 1.7, against native's 1.3.
         return [Choice("sub_pixel", "training, a long signal")]
     if chunks > 4 and work >= 2 * LONG:
-        # 1x24000x32 -> 32 k16 s2 in training 1.6, against native's 0.5.
-        return [
-            Choice("sub_pixel_convolution", "training, a long signal"),
-        ]
+        # 1x24000x32 -> 32 k16 s2 in training 1.6, against native's 0.6.
+        return [Choice("sub_pixel_convolution", "training, a long signal")]
     return []
 
 
