@@ -91,7 +91,10 @@ def test_what_is_chosen_is_nearly_the_fastest(path):
             and is_exact(key, problem, backend)
         )
         slower = chosen / best
-        own = sum(times["native"]) / chosen
+        # Its own kernel, where that is exact enough to be used.
+        own = 1.0
+        if is_exact("native", problem, backend):
+            own = sum(times["native"]) / chosen
         if slower > SLOWER_THAN_THE_BEST or own < FASTER_THAN_ITS_OWN:
             wrong.append(f"{problem}, {padding}: {slower:.2f}, {own:.2f}")
     assert not wrong, "\n".join(wrong)
