@@ -73,14 +73,20 @@ def load_torch_model(
         )
     # All of them are looked up before the first is changed.
     parts = [_part(layer, module, path) for layer, path in found]
-    for (layer, path), part in zip(found, parts, strict=True):
-        try:
-            _load(layer, *part)
-        except (AttributeError, ValueError) as error:
-            raise ValueError(
-                f"`module` must have what layer {layer.name!r} needs in "
-                f"{path!r}. {error}"
-            ) from error
+    # What fits by name may still have another shape.
+    before = model.get_weights()
+    try:
+        for (layer, path), part in zip(found, parts, strict=True):
+            try:
+                _load(layer, *part)
+            except (AttributeError, ValueError) as error:
+                raise ValueError(
+                    f"`module` must have what layer {layer.name!r} needs in "
+                    f"{path!r}. {error}"
+                ) from error
+    except (TypeError, ValueError):
+        model.set_weights(before)
+        raise
 
 
 def _with_weights(model: Any) -> Iterator[Any]:

@@ -104,8 +104,13 @@ def test_what_does_not_fit_is_refused_by_the_name_of_the_layer():
     # Nothing was changed.
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+    # Nor by those before the last layer, which alone does not fit.
+    model = ours(units=4)
+    before = model.get_weights()
     with pytest.raises(ValueError, match=r"layer 'last' needs.*\(5, 4\)"):
-        load(ours(units=4), theirs)
+        load(model, theirs)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
     with pytest.raises(ValueError, match=r"layer 'batch' needs.*eps=0.0001, e"):
         load(ours(epsilon=1e-3), theirs)
     with pytest.raises(ValueError, match=r"`names` must have.*\['other'\]"):
