@@ -204,14 +204,11 @@ def test_lora_of_a_depthwise_layer_by_its_argument():
         )
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
-def test_separable_layers_say_what_they_cannot():
+def test_separable_layers_say_that_they_have_no_lora():
     layer = keras_convt.SeparableConv1DTranspose(4, 3, name="split")
     layer.build((None, 5, 3))
     with pytest.raises(NotImplementedError, match="'split' cannot have LoRA"):
         layer.enable_lora(2)
-    with pytest.raises(NotImplementedError, match="'split' cannot be quant"):
-        layer.quantize("int8")
     assert len(layer.weights) == 3
 
 

@@ -200,3 +200,81 @@ def test_what_is_not_supported_says_what_is(rng):
         tied.quantize("int8")
     with pytest.raises(ValueError, match="`enable_lora` there"):
         tied.enable_lora(2)
+
+
+# --- separable layers -------------------------------------------------------
+
+
+def separable_of(rank=1, **arguments):
+    layer_class = (
+        keras_convt.SeparableConv1DTranspose,
+        keras_convt.SeparableConv2DTranspose,
+    )[rank - 1]
+    layer = layer_class(6, 4, 2, "same", **{"depth_multiplier": 2, **arguments})
+    shape = [5] * rank
+    shape.insert(0 if arguments.get("data_format") else rank, 3)
+    return keras.Sequential([keras.Input(shape), layer]), layer
+
+
+def off(actual, expected):
+    """The largest error of each filter, in steps of its int8 values."""
+    axes = tuple(range(actual.ndim - 1))
+    step = np.abs(expected).max(axis=axes) / 127
+    return np.abs(actual - expected).max(axis=axes) / step
+
+
+@pytest.mark.parametrize(
+    ("rank", "arguments"),
+    [(1, {}), (2, {"use_bias": False}), (1, {"data_format": "channels_first"})],
+)
+def test_separable(rank, arguments, rng, tmp_path):
+    model, layer = separable_of(rank, **arguments)
+    # Filters of very different sizes, which one scale would not hold.
+    depthwise, pointwise, *bias = layer.get_weights()
+    depthwise = depthwise * np.logspace(-2, 2, 6).reshape(2, 3)
+    pointwise = pointwise * np.logspace(-2, 2, 6)
+    layer.set_weights([depthwise, pointwise, *bias])
+    x = data(model, rng)
+    axis = 1 if arguments.get("data_format") else -1
+    before = np.moveaxis(numpy(model(x)), axis, 0)
+    model.quantize("int8")
+    after = np.moveaxis(numpy(model(x)), axis, 0)
+    for of_filter, wanted in zip(after, before, strict=True):
+        assert 1e-4 < relative(of_filter, wanted) < 0.03
+    kernel = numpy(layer.depthwise_kernel)
+    flat = (*kernel.shape[:-2], 6)
+    assert (off(kernel.reshape(flat), depthwise.reshape(flat)) < 0.51).all()
+    assert (off(numpy(layer.pointwise_kernel), pointwise) < 0.51).all()
+    for stored in (layer._depthwise_kernel, layer._pointwise_kernel):
+        assert keras.backend.standardize_dtype(stored.dtype) == "int8"
+    scales = (layer.depthwise_kernel_scale, layer.pointwise_kernel_scale)
+    assert [scale.shape for scale in scales] == [(6,), (6,)]
+    assert [w.name for w in layer.trainable_weights] == ["bias"] * len(bias)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.layers[0].quantization_mode == "int8"
+    assert_close(numpy(loaded(x)), numpy(model(x)), SAME_LAYER)
+    # What was saved from a layer made in int8 has the same order.
+    loaded.save_weights(tmp_path / "again.weights.h5")
+    model.load_weights(tmp_path / "again.weights.h5")
+    assert_close(np.moveaxis(numpy(model(x)), axis, 0), after, SAME_LAYER)
+
+
+@pytest.mark.parametrize("kind", ["separable", "depthwise"])
+def test_a_stream_rounds_as_the_layer_does(kind, rng):
+    if kind == "separable":
+        layer = keras_convt.SeparableConv1DTranspose(
+            6, 4, 2, "causal", depth_multiplier=2
+        )
+    else:
+        layer = keras_convt.DepthwiseConv1DTranspose(4, 2, "causal", 2)
+    model = keras.Sequential([keras.Input((None, 3)), layer])
+    layer.quantize("int8")
+    x = rng.normal(size=(2, 9, 3)).astype("float32")
+    expected = numpy(model(x))
+    stream = keras_convt.StreamingModel(model)
+    state, pieces = stream.initial_state(batch_size=2), []
+    for chunk in np.split(x, [1, 5], axis=1):
+        y, state = stream.step(keras.ops.convert_to_tensor(chunk), state)
+        pieces.append(numpy(y))
+    assert_close(np.concatenate(pieces, axis=1), expected, SAME_LAYER)

@@ -105,7 +105,7 @@ class BaseConvTranspose(StoredKernel):
         channels = self._channels(input_shape)
         self._expect_channels(channels)
         self._build_kernel(
-            (*self.kernel_size, self.filters // self.groups, channels)
+            "kernel", (*self.kernel_size, self.filters // self.groups, channels)
         )
         self._add_bias(self.filters)
         if self.lora_rank:

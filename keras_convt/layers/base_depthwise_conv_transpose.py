@@ -100,7 +100,9 @@ class BaseDepthwiseConvTranspose(StoredKernel):
         if self.lora_rank:
             self._check_lora()
         self._expect_channels(channels)
-        self._build_kernel((*self.kernel_size, self.depth_multiplier, channels))
+        self._build_kernel(
+            "kernel", (*self.kernel_size, self.depth_multiplier, channels)
+        )
         self._add_bias(channels * self.depth_multiplier)
         if self.lora_rank:
             self._add_lora()

@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_convt import arguments
 from keras_convt.layers import keras_objects
-from keras_convt.layers.base import BaseTranspose
+from keras_convt.layers.int8_kernels import Int8Kernels, stored_kernel
 from keras_convt.layers.setting import Setting
 from keras_convt.ops.backend import backend
 from keras_convt.ops.core import transposed_convolution
@@ -23,7 +23,7 @@ from keras_convt.types import (
 )
 
 
-class BaseSeparableConvTranspose(BaseTranspose):
+class BaseSeparableConvTranspose(Int8Kernels):
     """Abstract separable transposed convolution. A subclass gives its `rank`.
 
     The arguments are those of `keras.layers.SeparableConv1D`, in its order,
@@ -32,6 +32,9 @@ class BaseSeparableConvTranspose(BaseTranspose):
     """
 
     kernel_argument = "depthwise"
+    kernel_names = ("depthwise_kernel", "pointwise_kernel")
+    depthwise_kernel = stored_kernel("depthwise_kernel")
+    pointwise_kernel = stored_kernel("pointwise_kernel")
 
     filters = Setting(
         lambda layer, value, name: arguments.whole_number(
@@ -69,6 +72,7 @@ class BaseSeparableConvTranspose(BaseTranspose):
         bias_constraint: KerasObject = None,
         *,
         output_padding: OnePerAxis | None = None,
+        quantization_config: Any = None,
         implementation: str = "auto",
         **kwargs: Unpack[LayerOptions],
     ) -> None:
@@ -86,6 +90,7 @@ class BaseSeparableConvTranspose(BaseTranspose):
             activity_regularizer=activity_regularizer,
             bias_constraint=bias_constraint,
             implementation=implementation,
+            quantization_config=quantization_config,
             **kwargs,
         )
         self.filters = filters
@@ -108,29 +113,21 @@ class BaseSeparableConvTranspose(BaseTranspose):
         self.pointwise_constraint = keras_objects.get(
             "pointwise_constraint", pointwise_constraint
         )
-        self._check_dtype()
 
     def build(self, input_shape: Shape) -> None:
-        self._check_dtype()
         channels = self._channels(input_shape)
         self._expect_channels(channels)
-        self.depthwise_kernel = self.add_weight(
-            name="depthwise_kernel",
-            shape=(*self.kernel_size, self.depth_multiplier, channels),
-            initializer=self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
+        self._build_kernel(
+            "depthwise_kernel",
+            (*self.kernel_size, self.depth_multiplier, channels),
         )
-        self.pointwise_kernel = self.add_weight(
-            name="pointwise_kernel",
-            shape=(
+        self._build_kernel(
+            "pointwise_kernel",
+            (
                 *(1,) * self.rank,
                 channels * self.depth_multiplier,
                 self.filters,
             ),
-            initializer=self.pointwise_initializer,
-            regularizer=self.pointwise_regularizer,
-            constraint=self.pointwise_constraint,
         )
         self._add_bias(self.filters)
 
@@ -138,14 +135,6 @@ class BaseSeparableConvTranspose(BaseTranspose):
         """Not there: a separable layer is two small kernels already."""
         raise NotImplementedError(
             f"The layer {self.name!r} cannot have LoRA: "
-            f"{type(self).__name__} has two kernels. A depthwise layer and a "
-            "Dense layer, which together compute the same, can."
-        )
-
-    def quantize(self, *args: Any, **kwargs: Any) -> None:
-        """Not there: see `enable_lora`. `model.quantize` leaves it out."""
-        raise NotImplementedError(
-            f"The layer {self.name!r} cannot be quantized: "
             f"{type(self).__name__} has two kernels. A depthwise layer and a "
             "Dense layer, which together compute the same, can."
         )
@@ -174,20 +163,18 @@ class BaseSeparableConvTranspose(BaseTranspose):
     def _filters(self, channels: int | None) -> int:
         return int(self.filters)
 
-    def _check_dtype(self) -> None:
-        """Refuse a policy that stands for `quantize`."""
-        if self.quantization_mode is not None:
-            raise ValueError(
-                f"`dtype` of {type(self).__name__} must not be a quantized "
-                "policy, because the layer has two kernels. A depthwise layer "
-                "and a Dense layer, which together compute the same, can "
-                f"have one. Received: dtype={self.dtype_policy.name!r}."
-            )
+    def _of_kernel(self, name: str, kind: str) -> Any:
+        return getattr(self, f"{name.removesuffix('_kernel')}_{kind}")
+
+    def _layout(self, name: str, shape: Shape) -> tuple[int, int]:
+        if name == "pointwise_kernel":
+            return 1, -1
+        return super()._layout(name, shape)
 
     def _transpose(self, inputs: Tensor, output_size: Any) -> Tensor:
         kernel = ops.convert_to_tensor(self.depthwise_kernel)
         depthwise = transposed_convolution(
-            inputs,
+            self._rounded(inputs, self.data_format),
             kernel,
             self._axes,
             self.data_format,
@@ -198,7 +185,7 @@ class BaseSeparableConvTranspose(BaseTranspose):
         return backend.as_one_program(
             _pointwise,
             (
-                depthwise,
+                self._rounded(depthwise, self.data_format),
                 ops.convert_to_tensor(self.pointwise_kernel),
                 self._bias(),
             ),

@@ -17,7 +17,8 @@ class SeparableConv1DTranspose(BaseSeparableConvTranspose):
 
     The arguments that are not listed here are those of
     `keras_convt.DepthwiseConv1DTranspose`, and the depthwise kernel has the
-    same shape. `output_padding` and `implementation` are keyword-only.
+    same shape. `output_padding`, `quantization_config` and `implementation`
+    are keyword-only.
 
     Args:
         filters: int, the number of channels of the output.

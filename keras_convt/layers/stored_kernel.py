@@ -1,20 +1,20 @@
-"""How a layer stores its kernel: as it is, with LoRA's factors, in int8."""
+"""How a layer with one kernel stores it: plainly, in int8, with LoRA."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_convt import arguments, geometry
+from keras_convt import arguments
 from keras_convt.layers import holders
-from keras_convt.layers.base import BaseTranspose
+from keras_convt.layers.int8_kernels import Int8Kernels, stored_kernel, without
 from keras_convt.layers.setting import Setting
 from keras_convt.ops import int8
 from keras_convt.ops.types import Tensor
-from keras_convt.types import Config, Shape
+from keras_convt.types import Config
 
 
-class StoredKernel(BaseTranspose):
+class StoredKernel(Int8Kernels):
     """Abstract layer with one kernel, which LoRA and int8 can store.
 
     `kernel` is what the layer computes with, however it is stored.
@@ -23,10 +23,12 @@ class StoredKernel(BaseTranspose):
         kernel_initializer, kernel_regularizer, kernel_constraint: Of the
             kernel. In a subclass, their names may begin with another
             `kernel_argument`.
-        lora_rank, lora_alpha, quantization_config: As in
-            `keras_convt.Conv1DTranspose`.
-        **kwargs: Arguments of `BaseTranspose`.
+        lora_rank, lora_alpha: As in `keras_convt.Conv1DTranspose`.
+        **kwargs: Arguments of `Int8Kernels`.
     """
+
+    kernel_names = ("kernel",)
+    kernel = stored_kernel("kernel")
 
     lora_rank = Setting(
         lambda layer, value, name: (
@@ -38,12 +40,7 @@ class StoredKernel(BaseTranspose):
     )
 
     def __init__(
-        self,
-        *,
-        lora_rank: Any,
-        lora_alpha: Any,
-        quantization_config: Any,
-        **kwargs: Any,
+        self, *, lora_rank: Any, lora_alpha: Any, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.lora_rank = lora_rank
@@ -53,52 +50,6 @@ class StoredKernel(BaseTranspose):
             lora_alpha = arguments.number(lora_alpha, "lora_alpha")
         self.lora_alpha = lora_alpha
         self.lora_enabled = False
-        if isinstance(quantization_config, dict):
-            quantization_config = keras.saving.deserialize_keras_object(
-                quantization_config
-            )
-        self.quantization_config = quantization_config
-
-    @property
-    def kernel(self) -> Any:
-        """The kernel: a variable, or a tensor where it is computed.
-
-        It can be set, to a variable or a tensor that the layer shall compute
-        with. The weights of the layer stay what they are. With LoRA or int8
-        the kernel is computed, and cannot be set.
-        """
-        kernel = getattr(self, "_kernel", None)
-        if kernel is None:
-            raise AttributeError(
-                f"The layer {self.name!r} has no `kernel` yet: call it, or "
-                "its `build`, once."
-            )
-        if self.quantization_mode == "int8":
-            kernel = int8.dequantize_kernel(
-                ops.convert_to_tensor(kernel),
-                self.kernel_scale,
-                self._groups(kernel.shape[-1]),
-                self.compute_dtype,
-            )
-        if self.lora_enabled:
-            update = ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
-            kernel = ops.add(
-                kernel, ops.multiply(update, self.lora_alpha / self.lora_rank)
-            )
-            kernel = ops.cast(kernel, self.compute_dtype)
-        return kernel
-
-    @kernel.setter
-    def kernel(self, value: Any) -> None:
-        # What this class itself stores is a variable.
-        stored = isinstance(value, keras.Variable)
-        if not stored and (self.lora_enabled or self.quantization_mode):
-            raise ValueError(
-                f"`kernel` of the layer {self.name!r} cannot be set, because "
-                "it is computed (LoRA, quantization). Received: kernel of "
-                f"type {type(value).__name__}."
-            )
-        self._kernel = value
 
     @property
     def trainable(self) -> bool:
@@ -178,86 +129,8 @@ class StoredKernel(BaseTranspose):
             self._tracker.lock()
         holders.renew(self.lora_kernel_a)
 
-    def quantize(
-        self,
-        mode: str | None = None,
-        type_check: bool = True,
-        config: Any = None,
-    ) -> None:
-        """Store the kernel as int8, and round inputs to int8.
-
-        The kernel has one scale for each filter, and the inputs have one for
-        each position, as in `keras.layers.Dense`. The layer then computes in
-        its compute dtype, with the rounded numbers. This saves memory but no
-        time.
-
-        Args:
-            mode: `"int8"`.
-            type_check: Not used. A subclass is quantized too.
-            config: Optional `keras.quantizers.Int8QuantizationConfig`. The
-                layer sets the axes of its quantizers. If its
-                `activation_quantizer` is None, the inputs are not rounded.
-
-        Raises:
-            NotImplementedError: If `mode` is not `"int8"`. `model.quantize`
-                then skips the layer, with a warning.
-        """
-        self._check_mode(mode)
-        self.quantization_config = config
-        values, scale = int8.quantize_kernel(
-            self._kernel,
-            self._groups(self._kernel.shape[-1]),
-            getattr(config, "weight_quantizer", None),
-        )
-        del self._kernel
-        self.quantized_build(tuple(values.shape), mode)
-        self._kernel.assign(values)
-        self.kernel_scale.assign(scale)
-        # Set already where setting it is what quantizes the layer.
-        if self.quantization_mode is None:
-            self.dtype_policy = keras.dtype_policies.get(
-                f"{mode}_from_{self.dtype_policy.name}"  # type: ignore[has-type]
-            )
-        holders.renew(self._kernel)
-
-    def quantized_build(self, input_shape: Shape, mode: str | None) -> None:
-        """Add the weights of a quantized kernel of the shape `input_shape`."""
-        self._check_mode(mode)
-        self._add_stored_kernel(input_shape, dtype="int8", trainable=False)
-        *_, filters, channels = input_shape
-        self.kernel_scale = self.add_weight(
-            name="kernel_scale",
-            shape=(filters * self._groups(channels),),  # type: ignore[operator, arg-type]
-            initializer="ones",
-            trainable=False,
-        )
-        # Where Keras looks whether a change of the policy is news.
-        self._is_quantized = True
-
-    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
-        """What Keras calls in place of `call` once the layer is quantized."""
-        return self.call(*args, **kwargs)
-
-    def save_own_variables(self, store: Any) -> None:
-        if self._is_stored_plainly():
-            super().save_own_variables(store)
-            return
-        for number, value in enumerate(self._values_to_save()):
-            store[str(number)] = value
-
     def load_own_variables(self, store: Any) -> None:
-        if self._is_stored_plainly():
-            super().load_own_variables(store)
-            return
-        variables = self._saved_variables()
-        if len(store.keys()) != len(variables):
-            raise ValueError(
-                f"The layer {self.name!r} loads {len(variables)} variables: "
-                f"{[found.name for found in variables]}. "
-                f"Received: {len(store.keys())} variables."
-            )
-        for number, variable in enumerate(variables):
-            variable.assign(store[str(number)])
+        super().load_own_variables(store)
         if self.lora_enabled:
             # What was learned is in the kernel. Only one factor is zero, or
             # training could not go on.
@@ -275,41 +148,17 @@ class StoredKernel(BaseTranspose):
         if self.lora_rank:
             config["lora_rank"] = self.lora_rank
             config["lora_alpha"] = self.lora_alpha
-        if self.quantization_config is not None:
-            config["quantization_config"] = keras.saving.serialize_keras_object(
-                self.quantization_config
-            )
         return config
 
-    def _of_kernel(self, kind: str) -> Any:
-        """The initializer, regularizer or constraint of the kernel."""
+    def _of_kernel(self, name: str, kind: str) -> Any:
         return getattr(self, f"{self.kernel_argument}_{kind}")
 
-    def _build_kernel(self, shape: tuple[int, ...]) -> None:
-        """Add the kernel as the dtype policy says."""
-        if self.quantization_mode is None:
-            self._add_stored_kernel(shape, self._of_kernel("initializer"))
-        else:
-            self.quantized_build(shape, self.quantization_mode)
-
-    def _add_stored_kernel(
-        self,
-        shape: Shape,
-        initializer: Any = "zeros",
-        dtype: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        # By this name, under which TensorFlow's checkpoints of the built-in
-        # layers have it.
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=shape,
-            dtype=dtype,
-            trainable=trainable,
-            initializer=initializer,
-            regularizer=self._of_kernel("regularizer") if trainable else None,
-            constraint=self._of_kernel("constraint") if trainable else None,
+    def _with_lora(self, kernel: Tensor) -> Tensor:
+        update = ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
+        kernel = ops.add(
+            kernel, ops.multiply(update, self.lora_alpha / self.lora_rank)
         )
+        return ops.cast(kernel, self.compute_dtype)
 
     def _add_lora(
         self, a_initializer: Any = "he_uniform", b_initializer: Any = "zeros"
@@ -324,7 +173,7 @@ class StoredKernel(BaseTranspose):
                 name=name,
                 shape=shape,
                 initializer=initializer,
-                regularizer=self._of_kernel("regularizer"),
+                regularizer=self._of_kernel("kernel", "regularizer"),
                 # Small updates would be lost in half precision.
                 dtype="float32",
             )
@@ -336,38 +185,11 @@ class StoredKernel(BaseTranspose):
         self._kernel.trainable = False
         self.lora_enabled = True
 
-    def _rounded(self, inputs: Tensor, data_format: str) -> Tensor:
-        """The inputs as the layer computes with them."""
-        if self.quantization_mode is None:
-            return inputs
-        channel_axis = geometry.channel_axis(data_format)
-        quantizer = None
-        if self.quantization_config is not None:
-            quantizer = self.quantization_config.activation_quantizer
-            if quantizer is None:
-                return inputs
-        return int8.round_inputs(inputs, channel_axis, quantizer)
-
-    def _is_stored_plainly(self) -> bool:
-        """Whether Keras can save the weights of the layer as they are."""
-        return not (self.lora_enabled or getattr(self, "_is_quantized", False))
-
     def _saved_variables(self) -> list[Any]:
-        """The variables that a file has, in its order."""
-        own: dict[str, Any] = {}
-        # Keras's order, and what a subclass has added.
-        super().save_own_variables(own)
-        factors = (
-            [self.lora_kernel_a, self.lora_kernel_b]
-            if self.lora_enabled
-            else []
-        )
-        if not getattr(self, "_is_quantized", False):
-            return _without(own.values(), factors)
-        known = [self._kernel, self.kernel_scale]
-        if getattr(self, "bias", None) is not None:
-            known.insert(1, self.bias)
-        return [*known, *_without(own.values(), [*factors, *known])]
+        variables = super()._saved_variables()
+        if not self.lora_enabled:
+            return variables
+        return without(variables, [self.lora_kernel_a, self.lora_kernel_b])
 
     def _values_to_save(self) -> list[Any]:
         """What a file has for `_saved_variables`: LoRA is in the kernel."""
@@ -378,7 +200,7 @@ class StoredKernel(BaseTranspose):
         if self.quantization_mode is not None:
             merged, scale = int8.quantize_kernel(
                 ops.cast(merged, self.variable_dtype),
-                self._groups(merged.shape[-1]),
+                *self._layout("kernel", tuple(merged.shape)),
             )
         instead = {id(self._kernel): merged}
         if scale is not None:
@@ -386,26 +208,10 @@ class StoredKernel(BaseTranspose):
         return [instead.get(id(found), found) for found in variables]
 
     def _check_lora(self) -> None:
-        constraint = self._of_kernel("constraint")
+        constraint = self._of_kernel("kernel", "constraint")
         if constraint is not None:
             name = f"{self.kernel_argument}_constraint"
             raise ValueError(
                 f"LoRA cannot hold a `{name}`, which must be None. "
                 f"Received: {name}={constraint!r}."
             )
-
-    def _check_mode(self, mode: Any) -> None:
-        if mode != "int8":
-            # What `model.quantize` leaves layers out for; a ValueError would
-            # stop it at the first of several layers.
-            raise NotImplementedError(
-                f'`mode` must be "int8" for {type(self).__name__}. '
-                f"Received: mode={mode!r} for the layer {self.name!r}."
-            )
-
-
-def _without(variables: Any, others: list[Any]) -> list[Any]:
-    """The variables that are not among the others."""
-    # Not by `in`: variables compare by their values.
-    ids = {id(other) for other in others}
-    return [found for found in variables if id(found) not in ids]

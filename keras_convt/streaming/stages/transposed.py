@@ -142,7 +142,10 @@ class DepthwiseTransposed(TransposedLayer):
         return int(layer.depth_multiplier * layer.kernel.shape[-1])
 
     def sums(self, inputs: Any) -> Any:
-        return self.of_each_channel(inputs, self.node.operation.kernel)
+        layer = self.node.operation
+        return self.of_each_channel(
+            layer._rounded(inputs, "channels_last"), layer.kernel
+        )
 
     def of_each_channel(self, inputs: Any, kernel: Any) -> Any:
         return tensors.full_transposed_convolution(
@@ -158,12 +161,14 @@ class SeparableTransposed(DepthwiseTransposed):
         return int(layer.depth_multiplier * layer.depthwise_kernel.shape[-1])
 
     def sums(self, inputs: Any) -> Any:
+        layer = self.node.operation
         return self.of_each_channel(
-            inputs, self.node.operation.depthwise_kernel
+            layer._rounded(inputs, "channels_last"), layer.depthwise_kernel
         )
 
     def finished(self, sums: Any) -> Any:
         layer = self.node.operation
+        sums = layer._rounded(sums, "channels_last")
         kernel = ops.cast(layer.pointwise_kernel, self.dtype)
         return super().finished(ops.matmul(sums, kernel[0]))
 
