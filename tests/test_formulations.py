@@ -214,6 +214,8 @@ RUNNING = {
     "tensorflow": ("tensorflow", "graph"),
     "tensorflow-eager": ("tensorflow", "eager"),
     "torch-inference": ("torch", "eager"),
+    "torch-narrow": ("torch", "eager"),
+    "torch-narrow-inference": ("torch", "eager"),
     "torch-export": ("torch", "export"),
     "torch-trace": ("torch", "trace"),
     "jax-export": ("jax", "export"),
@@ -420,10 +422,48 @@ RUNNING = {
             "convolution",
         ),
         ("torch", {}, "native"),
-        ("torch", {"kernel_size": (2,)}, "native"),
+        ("torch", {"kernel_size": (2,)}, "overlap_add"),
+        ("torch", {"kernel_size": (2,), "channels": 127}, "native"),
         ("torch", VOLUME | {"kernel_size": (2, 2, 2)}, "overlap_add"),
         ("torch-inference", VOLUME | {"kernel_size": (2, 2, 2)}, "native"),
-        ("torch", IMAGE | {"kernel_size": (2, 2)}, "native"),
+        ("torch", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
+        (
+            "torch",
+            IMAGE | {"kernel_size": (2, 2), "channels": 127},
+            "native",
+        ),
+        (
+            "torch",
+            {"kernel_size": (8,), "strides": (4,), "positions": 488},
+            "native",
+        ),
+        (
+            "torch",
+            {"kernel_size": (8,), "strides": (4,), "positions": 489},
+            "sub_pixel",
+        ),
+        ("torch-narrow", {}, "overlap_add_transposed"),
+        ("torch-narrow", {"channels": 127}, "native"),
+        ("torch-narrow-inference", {}, "native"),
+        (
+            "torch-narrow",
+            {"kernel_size": (8,), "strides": (4,), "groups": 4},
+            "sub_pixel",
+        ),
+        ("torch-narrow", {"groups": 4}, "native"),
+        (
+            "torch-narrow-inference",
+            STRIDE_ONE
+            | {"kernel_size": (5, 5, 5), "filters": 48, "channels": 48},
+            "native",
+        ),
+        (
+            "torch-narrow",
+            STRIDE_ONE
+            | {"kernel_size": (5, 5, 5), "filters": 48, "channels": 48},
+            "convolution",
+        ),
+        ("jax", VOLUME | {"kernel_size": (2, 2, 2)}, "overlap_add_by_chunk"),
         ("torch", STRIDE_ONE, "convolution"),
         ("torch", STRIDE_ONE | {"filters": 32}, "native"),
         ("torch", STRIDE_ONE | {"filters": 48, "channels": 48}, "native"),
@@ -548,7 +588,12 @@ RUNNING = {
 )
 def test_the_choice(running, changes, expected):
     name, engine = RUNNING.get(running, (running, "eager"))
-    context = Context(engine, "cpu", gradients="inference" not in running)
+    context = Context(
+        engine,
+        "cpu",
+        gradients="inference" not in running,
+        wide_vectors="narrow" not in running,
+    )
     fields = ONE_D | changes
     for field in ("strides", "dilation_rate"):
         if len(fields[field]) == 1:

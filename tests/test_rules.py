@@ -46,7 +46,11 @@ def layers(path):
                 filters=int(row["filters"]),
                 positions=positions,
                 steps=steps,
-                context=Context(row["engine"], row["device"]),
+                context=Context(
+                    row["engine"],
+                    row["device"],
+                    wide_vectors="avx512" in row["machine"],
+                ),
             )
             times = found.setdefault((problem, row["padding"]), {})
             times[row["formulation"]] = (

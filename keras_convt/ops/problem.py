@@ -18,11 +18,14 @@ class Context:
         device: `"cpu"`, `"gpu"`, `"tpu"`, or `"unknown"`.
         gradients: Whether gradients may be asked for. Only PyTorch knows that
             they will not.
+        wide_vectors: Whether the processor computes with vectors of 512 bits.
+            Only PyTorch says whether it does.
     """
 
     engine: str = "eager"
     device: str = "cpu"
     gradients: bool = True
+    wide_vectors: bool = True
 
     @property
     def exports(self) -> bool:

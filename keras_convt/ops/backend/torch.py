@@ -56,6 +56,9 @@ class Torch(Backend):
         self._has_onednn = (
             torch is not None and torch.backends.mkldnn.is_available()
         )
+        self._has_wide_vectors = (
+            torch is None or torch.backends.cpu.get_cpu_capability() != "AVX2"
+        )
 
     def context(self, inputs: Tensor) -> Context:
         import torch
@@ -73,6 +76,7 @@ class Torch(Backend):
             engine,
             {"cuda": "gpu", "meta": "cpu"}.get(device, device),
             torch.is_grad_enabled(),
+            self._has_wide_vectors,
         )
 
     def refusal(self, name: str, problem: Problem) -> str | None:

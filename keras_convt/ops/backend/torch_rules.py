@@ -22,8 +22,14 @@ WEIGHTS_A_PIXEL = 16_384
 MANY_CHUNKS = 16
 MANY_TAPS = 128
 
-# Positions times taps times filters times the stride of a long signal.
+# Positions times taps times filters times the stride of a long signal, and of
+# one that is long if its stride is not 2.
 LONG = 4_000_000
+LONG_WITH_LARGE_STRIDE = 1_000_000
+
+# Channels from which products repay what they need around them, where taps do
+# not overlap and where oneDNN has no wide vectors.
+MANY_FACTORS = 128
 
 # Pixels from one input pixel to the next.
 LARGE_STRIDE = 8
@@ -62,19 +68,31 @@ def ranked(problem: Problem) -> list[Choice]:
         return [Choice("overlap_add", "exported, taps do not overlap")]
     if (
         problem.groups == 1
-        and problem.rank == 3
+        and (problem.rank == 3 or problem.channels >= MANY_FACTORS)
         and problem.kernel_size == problem.strides
         and not problem.dilated
         and problem.context.gradients
     ):
-        # In training 16x16x16x32 -> 16 k2 s2 1.7, against native's 1.1.
-        # Forward native is faster, and of signals and images it is as fast in
-        # both.
+        # In training 16x16x16x32 -> 16 k2 s2 1.7 with wide vectors and 1.3
+        # without, against native's 1.1 and 1.0; 8x512x256 -> 128 k2 s2 1.8
+        # and 1.5, against 1.7 and 1.0; 64x64x256 -> 64 k2 s2 2.3 and 1.4,
+        # against 2.3 and 1.0. Forward native is faster.
         return [Choice("overlap_add", "training, taps that do not overlap")]
     if problem.groups == 1 and not exporting:
         choices = _signal(problem) if problem.rank == 1 else _image(problem)
         if choices:
             return choices
+    if (
+        problem.rank == 1
+        and problem.two_whole_chunks
+        and min(problem.strides) >= 4
+        and problem.context.gradients
+        and not problem.context.wide_vectors
+        and not exporting
+    ):
+        # 2x128x256 -> 256 k8 s4 in 4 groups, against a loop over them: in
+        # training 1.65, against native's 1.2.
+        return [Choice("sub_pixel", "training, groups, k = 2 s")]
     # With the window in the same pass, and the bias in place: 1.6 / 1.4.
     choices = [Choice("native", "the backend's own, with window and bias")]
     if exporting:
@@ -111,9 +129,11 @@ def _signal(problem: Problem) -> list[Choice]:
     # oneDNN's gradient of the kernel is slow for long signals: that of
     # 8000x16 -> 16 k48 s2 takes 40 times as long as the built-in's.
     work = problem.positions * problem.columns * stride
-    if problem.two_whole_chunks and work >= LONG:
-        # 1x4000x64 -> 32 k8 s4 in training 1.6, against native's 1.3;
-        # 1x4000x128 -> 64 k8 s4 1.9, against 0.8.
+    long = LONG_WITH_LARGE_STRIDE if stride >= 4 else LONG
+    if problem.two_whole_chunks and work >= long:
+        # 1x4000x128 -> 64 k8 s4 in training 1.9, against native's 0.8;
+        # 1x2000x64 -> 32 k8 s4 1.3 with wide vectors and without, against 1.1
+        # and 0.6; 1x500x128 -> 64 k8 s4 1.2 and 1.2, against 1.2 and 0.8.
         return [Choice("sub_pixel", "training, a long signal, k = 2 s")]
     whole = problem.taps % stride == 0
     if 2 < chunks <= 4 and whole and stride >= 4 and work >= 2 * LONG:
@@ -122,6 +142,11 @@ def _signal(problem: Problem) -> list[Choice]:
     if chunks > 4 and work >= 2 * LONG:
         # 1x24000x32 -> 32 k16 s2 in training 1.6, against native's 0.6.
         return [Choice("sub_pixel_convolution", "training, a long signal")]
+    if not problem.context.wide_vectors and problem.channels >= MANY_FACTORS:
+        # 2x500x128 -> 64 k4 s2 in training 1.1, against native's 0.95;
+        # 16x128x256 -> 128 k5 s2 1.1, against 1.0. With wide vectors native
+        # is faster: 1.3 and 1.1, against 1.1 and 0.9.
+        return [Choice("overlap_add_transposed", "training, many channels")]
     return []
 
 
@@ -188,10 +213,15 @@ def _stride_one(problem: Problem) -> list[Choice]:
     ):
         # An SRGAN's last layer, forward: 64x64x64 -> 3 k9 1.5, against 1.0.
         return [Choice("overlap_add_transposed", "inference, few filters")]
-    # Forward, a convolution is faster with a large kernel: 24x48x48x8 -> 16 k5
-    # 2.2, against 1.1. In training 1.2 and not 0.7, and with k3, of 24x24x24x16
-    # -> 16, 1.1 / 0.9 and not 0.8 / 0.7.
-    volume = problem.context.gradients or problem.taps <= FEW_TAPS
+    # Volumes of large kernels, 24x48x48x8 -> 16 k5: with wide vectors a
+    # convolution is faster forward, 2.2 against native's 1.1, and native in
+    # training, 1.2 against 0.7. Without, it is the other way round: 0.9
+    # against 1.1, and 0.9 against 0.5. Of k3, 24x24x24x16 -> 16, native is
+    # faster in both: 1.1 / 0.9, against 0.8 / 0.7.
+    context = problem.context
+    volume = (
+        context.gradients == context.wide_vectors or problem.taps <= FEW_TAPS
+    )
     if problem.rank < 3 or narrow or volume:
         # 2x64x64x32 -> 3 k7: 1.2 / 1.2, against a convolution's 1.1 / 0.6;
         # 32x32x24 -> 8 k3 2.0 / 1.5, against 1.3 / 1.1.
