@@ -444,6 +444,7 @@ RUNNING = {
         ),
         ("torch-narrow", {}, "overlap_add_transposed"),
         ("torch-narrow", {"channels": 127}, "native"),
+        ("torch-narrow", {"positions": 999}, "native"),
         ("torch-narrow-inference", {}, "native"),
         (
             "torch-narrow",

@@ -35,7 +35,7 @@ MANY_FACTORS = 128
 LARGE_STRIDE = 8
 
 # Channels that `conv_transpose` copies at stride 1, and the positions from
-# which a product with few columns repays what it needs around it.
+# which a product repays what it needs around it.
 MANY_CHANNELS = 48
 MANY_POSITIONS = 1000
 
@@ -142,7 +142,11 @@ def _signal(problem: Problem) -> list[Choice]:
     if chunks > 4 and work >= 2 * LONG:
         # 1x24000x32 -> 32 k16 s2 in training 1.6, against native's 0.6.
         return [Choice("sub_pixel_convolution", "training, a long signal")]
-    if not problem.context.wide_vectors and problem.channels >= MANY_FACTORS:
+    if (
+        not problem.context.wide_vectors
+        and problem.channels >= MANY_FACTORS
+        and problem.positions >= MANY_POSITIONS
+    ):
         # 2x500x128 -> 64 k4 s2 in training 1.1, against native's 0.95;
         # 16x128x256 -> 128 k5 s2 1.1, against 1.0. With wide vectors native
         # is faster: 1.3 and 1.1, against 1.1 and 0.9.
