@@ -46,7 +46,7 @@ def explain(
       left crop      max(kernel_size - strides, 0) // 2 = 1 // 2 = 0
       right crop     kernel_size - strides - left = 1 - 0 = 1
       output steps   13 - 0 - 1 = 12
-      output_size    11 to 12 (a convolution makes 6 steps of each)
+      output_size    11 to 12 (a convolution turns each of these into 6 steps)
       contributions  1 or 2 to each step: uneven, a checkerboard may show
     """
     if isinstance(layer, StreamingModel):
@@ -192,8 +192,8 @@ def _crop_formulas(axis: Axis, name: str) -> tuple[str, str]:
 def _sizes(least: int, most: int, n: int) -> str:
     steps = f"{n} step{'' if n == 1 else 's'}"
     if least == most:
-        return f"{least} (a convolution makes {steps} of it)"
-    return f"{least} to {most} (a convolution makes {steps} of each)"
+        return f"{least} (a convolution turns it into {steps})"
+    return f"{least} to {most} (a convolution turns each of these into {steps})"
 
 
 def evenness(axis: Axis) -> str:

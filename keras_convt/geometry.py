@@ -190,10 +190,11 @@ def check_output_size(axis: Axis, steps: int, size: int, number: int) -> None:
         raise ValueError(
             f"`output_size` must be from {max(possible.start, 1)} to "
             f"{possible.stop - 1} on spatial axis {number}, where the input "
-            f"has {steps} steps: the sizes whose convolution with "
+            f"has {steps} steps: a convolution with "
             f"kernel_size={axis.kernel_size}, strides={axis.stride}, "
             f"dilation_rate={axis.dilation_rate}, padding={axis.padding!r} "
-            f"has so many. Received: output_size={size}."
+            f"turns only these sizes into {steps} steps. "
+            f"Received: output_size={size}."
         )
 
 

@@ -199,7 +199,7 @@ class _TimedModels:
         """Try `name` in one layer, and keep it if it is faster."""
         layer = transposed_layers(self.other)[number]
         before = layer.implementation
-        layer.implementation = name
+        _set(layer, name)
         call = self._call(self.other)
         # Twice, so that one lucky moment changes nothing.
         ratios = compare(self.best_call, call)
@@ -208,9 +208,9 @@ class _TimedModels:
             if _is_gain(again, self.margin):
                 self.best, self.other = self.other, self.best
                 self.best_call = call
-                transposed_layers(self.other)[number].implementation = name
+                _set(transposed_layers(self.other)[number], name)
                 return statistics.median([*ratios, *again])
-        layer.implementation = before
+        _set(layer, before)
         return None
 
     def _copy(self, model: keras.Model) -> keras.Model:
@@ -279,16 +279,22 @@ def _is_gain(ratios: list[float], margin: float) -> bool:
 
 def _supported(layer: Any) -> Iterator[str]:
     """The implementations that a layer takes, the automatic one first."""
-    before = layer.implementation
-    try:
-        for name in ("auto", *FORMULATIONS):
-            try:
-                layer.implementation = name
-            except ValueError:
-                continue
-            yield name
-    finally:
-        layer.implementation = before
+    for name in ("auto", *FORMULATIONS):
+        try:
+            type(layer).implementation.check(layer, name, "implementation")
+        except ValueError:
+            continue
+        yield name
+
+
+def _set(layer: Any, name: str) -> None:
+    """Set the implementation of a layer in a copy that is tried out.
+
+    The copy is compiled anew for each trial. To tell everything that holds
+    the layer of the change, as an assignment does, would take longer than many
+    trials.
+    """
+    type(layer).implementation.keep(layer, name)
 
 
 def _exported(model: keras.Model, inputs: Any) -> Call:

@@ -2,6 +2,11 @@
 
 import os
 
+# TensorFlow turns oneDNN on by itself on CPUs with wide vectors only (2.21).
+# The built-in layers, which ours are compared with, need it for channels_first
+# and for dilation on a CPU.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 import keras
 import numpy as np
 import pytest

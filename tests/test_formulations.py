@@ -233,6 +233,22 @@ RUNNING = {
         ("jax-export", VOLUME | {"groups": 64}, "overlap_add"),
         ("jax", STRIDE_ONE, "overlap_add"),
         ("jax", STRIDE_ONE | {"filters": 193}, "convolution"),
+        (
+            "jax",
+            STRIDE_ONE | {"kernel_size": (5, 5), "filters": 16},
+            "convolution",
+        ),
+        (
+            "jax",
+            STRIDE_ONE | {"kernel_size": (5, 5), "filters": 17},
+            "overlap_add",
+        ),
+        (
+            "jax",
+            STRIDE_ONE | {"kernel_size": (4, 5), "filters": 16},
+            "overlap_add",
+        ),
+        ("jax", STRIDE_ONE | {"filters": 1}, "overlap_add"),
         ("jax", STRIDE_ONE | {"dilation_rate": (2,)}, "convolution"),
         ("jax", STRIDE_ONE | {"kernel_size": (129,)}, "convolution"),
         ("jax", STRIDE_ONE | {"kernel_size": (5, 5, 5)}, "convolution"),

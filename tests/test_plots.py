@@ -107,7 +107,8 @@ def test_a_text():
         "  left crop      max(kernel_size - strides, 0) // 2 = 3 // 2 = 1",
         "  right crop     kernel_size - strides - left = 3 - 1 = 2",
         "  output steps   15 - 1 - 2 = 12",
-        "  output_size    11 to 12 (a convolution makes 6 steps of each)",
+        "  output_size    11 to 12 "
+        "(a convolution turns each of these into 6 steps)",
         "  contributions  2 or 3 to each step: uneven, a checkerboard may show",
     ]
 

@@ -5,6 +5,7 @@ A notebook is a Python script in `docs/notebooks` with cells that start with
 """
 
 import functools
+import re
 from pathlib import Path
 
 import jupytext
@@ -61,3 +62,13 @@ def on_files(files, config):
             File.generated(config, f"notebooks/{path.stem}.md", content=body)
         )
     return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Link to the page of a notebook, where the source links to its script.
+
+    The repository has only the script, and the site has both.
+    """
+    if page.file.src_uri.startswith("notebooks/"):
+        return markdown
+    return re.sub(r"(\((?:\.\./)?notebooks/\w+)\.py\)", r"\1.md)", markdown)

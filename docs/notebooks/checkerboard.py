@@ -134,7 +134,7 @@ print(keras_convt.explain(even, steps=SIZE))
 # result is enlarged.
 #
 # You need both remedies. Training can bring a checkerboard back if that lowers
-# the loss, but it no longer starts with one.
+# the loss, but the model no longer starts with one.
 
 # %% tags=["remove"]
 five, four, five_icnr, four_icnr = (strength(i) for i in tries.values())
