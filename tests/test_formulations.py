@@ -346,7 +346,8 @@ RUNNING = {
             | {"positions": 1900},
             "overlap_add_transposed",
         ),
-        ("tensorflow-xla", IMAGE, "sub_pixel"),
+        ("tensorflow-xla", IMAGE | {"channels": 64}, "sub_pixel"),
+        ("tensorflow-xla", IMAGE | {"channels": 65}, "native"),
         ("tensorflow-xla", IMAGE | {"kernel_size": (3, 3)}, "native"),
         (
             "tensorflow-xla",

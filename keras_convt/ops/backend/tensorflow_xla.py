@@ -15,6 +15,9 @@ LARGE_CONTRIBUTIONS = 1_000_000
 WIDE = 3
 MANY_COLUMNS = 12
 
+# Channels up to which an image repays the zeros of sub-pixel.
+FEW_CHANNELS = 64
+
 # Taps that would each be a term to compile.
 MANY_TAPS = 128
 
@@ -34,14 +37,17 @@ def ranked(problem: Problem) -> list[Choice]:
     choices = _strided(problem)
     contributions = (problem.positions or 0) * problem.columns
     many_columns = (
-        problem.rank > 1 or problem.columns >= MANY_COLUMNS * problem.channels
+        problem.channels <= FEW_CHANNELS
+        if problem.rank > 1
+        else problem.columns >= MANY_COLUMNS * problem.channels
     )
     if (
         problem.two_whole_chunks
         and many_columns
         and contributions >= LARGE_CONTRIBUTIONS
     ):
-        # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.3, against overlap-add's 1.0 / 0.6;
+        # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.3, against overlap-add's 1.0 / 0.6,
+        # but 16x16x16x128 -> 64 k4 s2 0.95 / 0.8, against native's 1.0 / 1.0;
         # 4x512x32 -> 128 k16 s8 2.6 / 2.4, against 2.3 / 0.8, or 1.4 with
         # the kernel transposed.
         choices.insert(0, Choice("sub_pixel", "many columns, k = 2 s"))
@@ -53,7 +59,8 @@ def _strided(problem: Problem) -> list[Choice]:
     positions = problem.positions
     if problem.rank > 1 and problem.kernel_size != problem.strides:
         # 8x16x16x128 -> 64 k3 s2: 1 / 1, against 0.9 / 0.85. With few
-        # positions, 1x8x8x256 -> 128 k3 s2, overlap-add's 1.4 / 1.7.
+        # positions, 1x8x8x256 -> 128 k3 s2, overlap-add's 1.4 / 1.7, and
+        # 16x4x4x512 -> 256 k4 s2 2.1 / 1.5.
         if positions is not None and columns * channels >= 2000 * positions:
             return [Choice("overlap_add", "few positions")]
         return [Choice("native", "the backend's own, for images")]
