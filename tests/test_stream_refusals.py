@@ -217,6 +217,21 @@ def test_a_stateful_layer():
         StreamingModel(keras.Model(inputs, layer(inputs)))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("strides", 3), ("padding", "same")]
+)
+def test_a_layer_that_has_changed_since(name, value):
+    layer = keras_convt.Conv1DTranspose(2, 4, 2, "causal", name="up")
+    stream = StreamingModel(keras.Sequential([keras.Input((None, 3)), layer]))
+    state = stream.initial_state(batch_size=1)
+    chunk = np.ones((1, 2, 3), "float32")
+    stream.step(chunk, state)
+    setattr(layer, name, value)
+    words = "'up' cannot stream: its arguments have changed since"
+    with pytest.raises(ValueError, match=words):
+        stream.step(chunk, state)
+
+
 def test_values_for_each_step():
     refused(layers.PReLU(), r"slopes differ.*shared_axes=\[1\]", steps=8)
     table = np.ones((1, 8, 4), "float32")

@@ -105,6 +105,17 @@ class TransposedLayer(Transposed):
     def kept_channels(self, node: Node) -> int:
         return int(node.operation.filters)
 
+    def run(
+        self, values: dict[int, Any], state: dict[str, Any], moment: Moment
+    ) -> tuple[Any, dict[str, Any]]:
+        if _axis_of(self.node.operation) != self.axis:
+            raise refusal(
+                self.node,
+                "its arguments have changed since the stream was made",
+                "Make a new StreamingModel.",
+            )
+        return super().run(values, state, moment)
+
     def masked(self, inputs: Any, values: dict[int, Any]) -> Any:
         mask = self.node.kwargs.get("mask")
         if mask is None:
