@@ -30,6 +30,8 @@ LAYERS = [
     (1, 2, 9, 8, 16, {"kernel_size": 4, "strides": 4, "padding": "same"}),
     (2, 1, (8, 1), 64, 16, {"kernel_size": 3, "strides": 2}),
     (2, 1, 6, 16, 3, {"kernel_size": 5, "padding": "same"}),
+    (2, 1, 6, 16, 2, {"kernel_size": 5, "padding": "same"}),
+    (2, 1, 6, 8, 1, {"kernel_size": (5, 6)}),
     (2, 1, 5, 8, 8, {"kernel_size": 3, "dilation_rate": 2, "groups": 8}),
     (2, 1, 5, 8, 8, {"kernel_size": (4, 3), "strides": (2, 1)}),
     (3, 1, 3, 16, 8, {"kernel_size": 3, "strides": 2, "padding": "same"}),

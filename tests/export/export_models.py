@@ -55,6 +55,20 @@ MODELS = {
         2,
         lambda: [keras_convt.Conv2DTranspose(6, 4, 2, "same")],
     ),
+    "2D few filters": (
+        2,
+        lambda: [
+            keras_convt.Conv2DTranspose(16, 2, 2),
+            keras_convt.Conv2DTranspose(2, 5, padding="same"),
+        ],
+    ),
+    "2D one filter": (
+        2,
+        lambda: [
+            keras_convt.Conv2DTranspose(8, 2, 2),
+            keras_convt.Conv2DTranspose(1, 5),
+        ],
+    ),
     "2D depthwise k3 s2 channels_first": (
         2,
         lambda: [

@@ -59,6 +59,18 @@ CASES = {
         (3, 2),
         2,
     ),
+    "few filters": (
+        keras_convt.Conv2DTranspose,
+        {"filters": 2, "kernel_size": 5, "padding": "same"},
+        (3, 2),
+        16,
+    ),
+    "one filter": (
+        keras_convt.Conv2DTranspose,
+        {"filters": 1, "kernel_size": (5, 6)},
+        (3, 2),
+        8,
+    ),
     "groups": (
         CONVOLUTION,
         {

@@ -50,7 +50,9 @@ def convolution(
     inside = all(0 <= n <= r for n, r in zip(padding, reach, strict=True))
     plain = groups == 1 and max(dilation_rate) == 1
     if inside and plain and has_few_filters(*kernel.shape):
-        if _product_is_faster(kernel.shape, padding):
+        # jax2onnx does not reshape an open size into a product (0.17.1).
+        known = all(isinstance(size, int) for size in inputs.shape)
+        if known and _product_is_faster(kernel.shape, padding):
             products = _of_all_taps(inputs, kernel)
             outputs = _moved(products, kernel.shape, padding)
             return outputs.astype(inputs.dtype)
@@ -164,9 +166,13 @@ def _of_all_taps(inputs: Tensor, kernel: Tensor) -> Tensor:
     taps = math.prod(kernel_size)
     columns = kernel.reshape((taps, channels, filters)).swapaxes(0, 1)
     columns = columns.reshape((channels, taps * filters))
-    # Of two axes: XLA takes five times as long for a sum over several of them,
-    # as the gradient of the kernel would be.
-    products = jnp.matmul(inputs.reshape((-1, channels)), columns)
+    # A product of two axes: the gradient of the kernel is then no sum over
+    # several axes, for which XLA takes three times as long (see "a product's
+    # gradient" in docs/upstream.md). It is in float32, because each sum of the
+    # moves would round half precision once more.
+    dtype = jnp.promote_types(inputs.dtype, "float32")
+    rows = inputs.reshape((-1, channels)).astype(dtype)
+    products = jnp.matmul(rows, columns.astype(dtype))
     return products.reshape((*inputs.shape[:-1], taps * filters))
 
 
