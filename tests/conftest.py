@@ -2,7 +2,7 @@
 
 import os
 
-# TensorFlow turns oneDNN on by itself on CPUs with wide vectors only (2.21).
+# TensorFlow leaves oneDNN off on some CPUs, as on one without AVX-512 (2.21).
 # The built-in layers, which ours are compared with, need it for channels_first
 # and for dilation on a CPU.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -441,6 +441,7 @@ RUNNING = {
         ("torch", {}, "native"),
         ("torch", {"kernel_size": (2,)}, "overlap_add"),
         ("torch", {"kernel_size": (2,), "channels": 127}, "native"),
+        ("torch", {"kernel_size": (2,), "dtype": "bfloat16"}, "native"),
         ("torch", VOLUME | {"kernel_size": (2, 2, 2)}, "overlap_add"),
         ("torch-inference", VOLUME | {"kernel_size": (2, 2, 2)}, "native"),
         ("torch", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
@@ -469,6 +470,17 @@ RUNNING = {
             "sub_pixel",
         ),
         ("torch-narrow", {"groups": 4}, "native"),
+        (
+            "torch-narrow",
+            {"kernel_size": (8,), "strides": (4,), "groups": 4}
+            | {"positions": 488},
+            "native",
+        ),
+        (
+            "torch-narrow",
+            {"kernel_size": (8,), "strides": (4,), "positions": 488},
+            "native",
+        ),
         (
             "torch-narrow-inference",
             STRIDE_ONE

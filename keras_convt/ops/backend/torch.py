@@ -57,7 +57,8 @@ class Torch(Backend):
             torch is not None and torch.backends.mkldnn.is_available()
         )
         self._has_wide_vectors = (
-            torch is None or torch.backends.cpu.get_cpu_capability() != "AVX2"
+            torch is not None
+            and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
         )
 
     def context(self, inputs: Tensor) -> Context:

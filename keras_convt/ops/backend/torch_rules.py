@@ -68,7 +68,10 @@ def ranked(problem: Problem) -> list[Choice]:
         return [Choice("overlap_add", "exported, taps do not overlap")]
     if (
         problem.groups == 1
-        and (problem.rank == 3 or problem.channels >= MANY_FACTORS)
+        and (
+            problem.rank == 3
+            or (problem.channels >= MANY_FACTORS and problem.dtype == "float32")
+        )
         and problem.kernel_size == problem.strides
         and not problem.dilated
         and problem.context.gradients
@@ -83,15 +86,18 @@ def ranked(problem: Problem) -> list[Choice]:
         if choices:
             return choices
     if (
-        problem.rank == 1
+        problem.groups > 1
+        and problem.rank == 1
         and problem.two_whole_chunks
         and min(problem.strides) >= 4
+        and _work(problem) >= LONG_WITH_LARGE_STRIDE
+        and problem.dtype == "float32"
         and problem.context.gradients
         and not problem.context.wide_vectors
         and not exporting
     ):
-        # 2x128x256 -> 256 k8 s4 in 4 groups, against a loop over them: in
-        # training 1.65, against native's 1.2.
+        # As with one group. 2x128x256 -> 256 k8 s4 in 4 groups, against a loop
+        # over them: in training 1.65, against native's 1.2.
         return [Choice("sub_pixel", "training, groups, k = 2 s")]
     # With the window in the same pass, and the bias in place: 1.6 / 1.4.
     choices = [Choice("native", "the backend's own, with window and bias")]
@@ -128,7 +134,7 @@ def _signal(problem: Problem) -> list[Choice]:
         return []
     # oneDNN's gradient of the kernel is slow for long signals: that of
     # 8000x16 -> 16 k48 s2 takes 40 times as long as the built-in's.
-    work = problem.positions * problem.columns * stride
+    work = _work(problem)
     long = LONG_WITH_LARGE_STRIDE if stride >= 4 else LONG
     if problem.two_whole_chunks and work >= long:
         # 1x4000x128 -> 64 k8 s4 in training 1.9, against native's 0.8;
@@ -152,6 +158,11 @@ def _signal(problem: Problem) -> list[Choice]:
         # is faster: 1.3 and 1.1, against 1.1 and 0.9.
         return [Choice("overlap_add_transposed", "training, many channels")]
     return []
+
+
+def _work(problem: Problem) -> int:
+    """Positions times taps times filters times the stride of a signal."""
+    return (problem.positions or 0) * problem.columns * min(problem.strides)
 
 
 def _image(problem: Problem) -> list[Choice]:
