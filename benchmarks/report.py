@@ -71,11 +71,12 @@ def table(results: list[Row], fits: list[Row], streams: list[Row]) -> str:
 
 def where(result: Row) -> str:
     found = result["environment"]
+    cores = "1 core" if found["cores"] == 1 else f"{found['cores']} cores"
     versions = ", ".join(f"{k} {v}" for k, v in found["versions"].items())
     commits = {f"{r['commit']} ({r['date']})": None for r in result["rows"]}
     load = max(row["load"] for row in result["rows"])
     return (
-        f"{result['mode']}: {found['processor']}, {found['cores']} cores, "
+        f"{result['mode']}: {found['processor']}, {cores}, "
         f"{found['platform']}; {versions}; commit {', '.join(commits)}; "
         f"load average up to {load}."
     )
@@ -297,7 +298,7 @@ def draw(results: list[Row], set_name: str, path: Path) -> None:
     panels[0, 0].set_yticks(range(len(shapes)), shapes, fontsize=8)
     panels[0, 0].set_ylim(len(shapes) - 0.5, -0.5)
     figure.supxlabel(
-        "times as fast as the built-in layer (log scale; dotted: 0.9)"
+        "times as fast as with the built-in layers (log scale; dotted: 0.9)"
     )
     handles = [
         Line2D([], [], marker="o", color=COLORS[kind], label=f"ours, {kind}")
