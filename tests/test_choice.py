@@ -30,6 +30,14 @@ IMAGE = {
 }
 
 
+NARROW = {
+    "kernel_size": (3,),
+    "channels": 32,
+    "filters": 32,
+    "positions": 1536,
+}
+
+
 STRIDE_ONE = {"strides": (1,), "kernel_size": (4,)}
 
 
@@ -99,9 +107,22 @@ RUNNING = {
         ("jax", STRIDE_ONE | {"kernel_size": (5, 5, 5)}, "convolution"),
         ("jax", STRIDE_ONE | {"kernel_size": (6, 6, 6)}, "convolution"),
         ("jax", {"positions": 9000}, "overlap_add"),
+        *(
+            ("jax", NARROW | changes, expected)
+            for changes, expected in [
+                ({}, "overlap_add_transposed"),
+                ({"positions": 1535}, "overlap_add"),
+                ({"channels": 33}, "overlap_add"),
+                ({"filters": 21}, "overlap_add"),
+                ({"strides": (1,)}, "overlap_add_transposed"),
+                ({"strides": (1,), "channels": 33}, "overlap_add"),
+            ]
+        ),
         ("jax", {"positions": None}, "overlap_add"),
         ("jax", IMAGE, "sub_pixel"),
-        ("jax", IMAGE | {"positions": 1000}, "overlap_add"),
+        ("jax", IMAGE | {"positions": 1954}, "sub_pixel"),
+        ("jax", IMAGE | {"positions": 1953}, "overlap_add"),
+        ("jax", IMAGE | {"filters": 512}, "overlap_add"),
         ("jax", IMAGE | {"positions": None}, "overlap_add"),
         ("jax", IMAGE | {"kernel_size": (5, 5)}, "sub_pixel_convolution"),
         (
@@ -123,7 +144,12 @@ RUNNING = {
             "overlap_add",
         ),
         ("jax", STRIDE_ONE | {"steps": (1,), "filters": 512}, "overlap_add"),
-        ("jax", IMAGE | {"kernel_size": (2, 2)}, "overlap_add"),
+        ("jax", IMAGE | {"kernel_size": (2, 2)}, "overlap_add_transposed"),
+        (
+            "jax",
+            IMAGE | {"kernel_size": (2, 2), "positions": 4095},
+            "overlap_add",
+        ),
         ("tensorflow-xla", {}, "overlap_add_transposed"),
         ("tensorflow-xla", {"channels": 129}, "overlap_add"),
         ("tensorflow-xla", {"filters": 65}, "overlap_add"),
@@ -330,7 +356,7 @@ RUNNING = {
             "torch-narrow-inference",
             STRIDE_ONE
             | {"kernel_size": (5, 5, 5), "filters": 48, "channels": 48},
-            "native",
+            "convolution",
         ),
         (
             "torch-narrow",
@@ -347,6 +373,18 @@ RUNNING = {
             "torch",
             STRIDE_ONE
             | {"kernel_size": (3, 3, 3), "filters": 48, "channels": 48},
+            "native",
+        ),
+        (
+            "torch",
+            STRIDE_ONE
+            | {"kernel_size": (5, 5, 5), "filters": 48, "channels": 48},
+            "native",
+        ),
+        (
+            "torch-narrow",
+            STRIDE_ONE
+            | {"kernel_size": (4, 4, 4), "filters": 48, "channels": 48},
             "native",
         ),
         (
@@ -555,7 +593,7 @@ def test_what_the_caller_sets():
 
 
 def test_groups_one_after_another_choose_for_one_group():
-    problem = Problem(**(ONE_D | {"groups": 4}))
+    problem = Problem(**(ONE_D | {"groups": 4, "channels": 256}))
     assert choose(problem, backend=named("jax")) == Choice(
         "by_group", "few groups", each="overlap_add"
     )

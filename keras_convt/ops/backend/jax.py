@@ -23,8 +23,15 @@ MANY_TAPS = 128
 MANY_TERMS = 64
 MANY_GROUPS = 32
 
-# Contributions from which an image repays the zeros of sub-pixel.
-MANY_CONTRIBUTIONS = 4_000_000
+# Contributions from which an image of more positions than columns repays the
+# zeros of sub-pixel.
+MANY_CONTRIBUTIONS = 2_000_000
+
+# Positions for each column from which copying the kernel costs nothing.
+MANY_ROWS = 16
+
+# Channels of a signal for which the transposed kernel trains faster.
+FEW_CHANNELS = 32
 
 # Pixels from one input pixel to the next that sub-pixel always repays.
 LARGE_STRIDE = 8
@@ -150,6 +157,16 @@ class JAX(Backend):
         )
         return outputs if bias is None else self.add_bias(outputs, bias)
 
+    def matmul_of_rows(self, first: Tensor, second: Tensor) -> Tensor:
+        *positions, channels = first.shape
+        rows = positions_of(positions)
+        if rows is None:
+            return self.matmul(first, second)
+        # The gradient of the second tensor sums over the positions. XLA takes
+        # 3 times as long if these are several axes: see docs/upstream.md.
+        products = self.matmul(ops.reshape(first, (rows, channels)), second)
+        return ops.reshape(products, (*positions, second.shape[-1]))
+
     def concatenate(self, tensors: Sequence[Tensor], axis: int) -> Tensor:
         from jax import lax
 
@@ -222,21 +239,31 @@ class JAX(Backend):
             # 2x4096x32 -> 16 k64 s2: 4 / 10, against overlap-add's 1.2 / 6
             # and 15 times its memory; 128x128x16 -> 8 k9 s2 8 / 3.
             return [Choice("sub_pixel_convolution", "many terms")]
-        if problem.rank == 3 and problem.kernel_size == problem.strides:
-            # 16x16x16x32 -> 16 k2 s2 244 / 73, against overlap-add's 211 / 63.
-            return [Choice("overlap_add_by_chunk", "taps do not overlap")]
-        contributions = (problem.positions or 0) * problem.columns
+        if problem.kernel_size == problem.strides:
+            if _is_tall(problem):
+                # Against overlap-add, 32x128x32 -> 64 k2 1.0 / 1.7,
+                # 4x32x32x64 -> 32 k2 1.0 / 1.3, 16x16x16x32 -> 16 k2 1.0 / 1.2.
+                return [Choice("overlap_add_transposed", "no overlap, long")]
+            if problem.rank == 3:
+                # 16x16x16x32 -> 16 k2 s2 244 / 73, against overlap-add's
+                # 211 / 63.
+                return [Choice("overlap_add_by_chunk", "taps do not overlap")]
+        if _has_few_channels(problem):
+            # 32x64x32 -> 32 k3 s2: 1.3 / 22, against overlap-add's 1.4 / 19.
+            return [Choice("overlap_add_transposed", "few channels, long")]
+        positions = problem.positions or 0
         # XLA differentiates its input-dilated convolution into one that is 10
         # to 40 times slower than the two matrix products this becomes
         # (https://github.com/jax-ml/jax/issues/31662, JAX 0.10.2), and fuses
         # the sums: 1.8 / 14.
         choices = [Choice("overlap_add", "its gradients are matrix products")]
         large = (
-            contributions >= MANY_CONTRIBUTIONS
-            or min(problem.strides) >= LARGE_STRIDE
-        )
+            positions >= problem.columns
+            and positions * problem.columns >= MANY_CONTRIBUTIONS
+        ) or min(problem.strides) >= LARGE_STRIDE
         if problem.rank > 1 and problem.two_whole_chunks and large:
-            # 4x32x32x64 -> 64 k4 s2: 1.5 / 15, against overlap-add's 1.5 / 7.
+            # 4x32x32x64 -> 64 k4 s2: 1.5 / 15, against overlap-add's 1.5 / 7;
+            # 64x64x32 -> 32 k4 s2 1.4 / 14, against 1.3 / 11.
             # FCN: 16x16x21 -> 21 k16 s8 1.5 / 8, against 1.8 / 4.
             choices.insert(0, Choice("sub_pixel", "a large image, k = 2 s"))
         return choices
@@ -269,6 +296,21 @@ def _exported(problem: Problem) -> list[Choice]:
     return [Choice("native", "exported")]
 
 
+def _is_tall(problem: Problem) -> bool:
+    """Whether positions are so many that copying the kernel costs nothing."""
+    return (problem.positions or 0) >= MANY_ROWS * problem.columns
+
+
+def _has_few_channels(problem: Problem) -> bool:
+    """Whether the gradient of the kernel, transposed, is the faster one."""
+    return (
+        problem.rank == 1
+        and problem.channels <= FEW_CHANNELS
+        and problem.columns >= 2 * problem.channels
+        and _is_tall(problem)
+    )
+
+
 def _stride_one(problem: Problem) -> list[Choice]:
     if problem.dilated:
         # The others multiply by the zeros of a dilated kernel.
@@ -284,6 +326,9 @@ def _stride_one(problem: Problem) -> list[Choice]:
             # 2x64x64x32 -> 3 k7: 1.0 / 10, against overlap-add's 0.8 / 8, and
             # with wide vectors 0.5 forward.
             return [Choice("convolution", "stride 1, an image, few filters")]
+        if _has_few_channels(problem):
+            # 16x256x32 -> 32 k3: 1.2 / 1.04, against overlap-add's 1.2 / 0.92.
+            return [Choice("overlap_add_transposed", "few channels, long")]
         if problem.columns <= 6 * problem.channels:
             # 8x128x128 -> 128 k5 1.1 / 20, against a convolution's 1.0 / 19;
             # 4x32x32x64 -> 3 k3 1.2 / 5.4, against 1.0 / 4.5.

@@ -228,14 +228,13 @@ def _stride_one(problem: Problem) -> list[Choice]:
     ):
         # An SRGAN's last layer, forward: 64x64x64 -> 3 k9 1.5, against 1.0.
         return [Choice("overlap_add_transposed", "inference, few filters")]
-    # Volumes of large kernels, 24x48x48x8 -> 16 k5: with wide vectors a
-    # convolution is faster forward, 2.2 against native's 1.1, and native in
-    # training, 1.2 against 0.7. Without, it is the other way round: 0.9
-    # against 1.1, and 0.9 against 0.5. Of k3, 24x24x24x16 -> 16, native is
-    # faster in both: 1.1 / 0.9, against 0.8 / 0.7.
+    # Volumes of large kernels, 24x48x48x8 -> 16 k5: a convolution is 1.6 / 1.5
+    # without wide vectors, against native's 1.4 / 0.5. With them it is 2.2
+    # forward, against 1.1, and its training was measured with a copy alone. Of
+    # k3, 24x24x24x16 -> 16, native is faster: 1.1 / 0.9, against 0.8 / 0.7.
     context = problem.context
-    volume = (
-        context.gradients == context.wide_vectors or problem.taps <= FEW_TAPS
+    volume = problem.taps <= FEW_TAPS or (
+        context.wide_vectors and context.gradients
     )
     if problem.rank < 3 or narrow or volume:
         # 2x64x64x32 -> 3 k7: 1.2 / 1.2, against a convolution's 1.1 / 0.6;

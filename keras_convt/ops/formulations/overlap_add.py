@@ -260,7 +260,7 @@ def _contributions(
             # In this order: XLA takes a transposition beside the product, or
             # beside its gradient, into the product.
             columns = ops.transpose(taps, (2, 0, 1))
-            return backend.matmul(
+            return backend.matmul_of_rows(
                 inputs, ops.reshape(columns, (channels, width))
             )
         columns = ops.reshape(taps, (width, channels))

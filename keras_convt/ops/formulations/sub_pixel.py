@@ -42,7 +42,7 @@ def sub_pixel(
     count, phases = math.prod(chunks), math.prod(strides)
     if groups == 1:
         kernel = ops.reshape(kernel, (count * channels, phases * group_filters))
-        outputs = backend.matmul(inputs, kernel)
+        outputs = backend.matmul_of_rows(inputs, kernel)
     else:
         by_group = (groups, channels // groups)
         steps = STEPS[: len(chunks)]
