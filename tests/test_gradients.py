@@ -21,6 +21,7 @@ from keras import ops
 from tolerances import GRADIENTS, SECOND_DERIVATIVES, Failures, assert_close
 
 import keras_convt
+from keras_convt.ops.backend import backend
 
 # TorchDynamo looks at the gradients of tensors that have none, and says so.
 pytestmark = pytest.mark.filterwarnings(
@@ -98,6 +99,42 @@ def test_input_kernel_and_bias(s, padding, data_format, rng):
                 **configuration,
             )
     failures.report()
+
+
+@pytest.mark.parametrize("implementation", ["native", "convolution"])
+@pytest.mark.parametrize("wide_vectors", ["as here", True])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("channels", [4, 16, 50])
+def test_volumes(
+    channels, groups, wide_vectors, implementation, rng, monkeypatch
+):
+    """In the memory formats of PyTorch that they have on one CPU or another."""
+    if wide_vectors is True and keras.backend.backend() == "torch":
+        monkeypatch.setattr(backend, "_has_wide_vectors", True)
+    for kernel_size, strides in (
+        ((2, 3, 1), 1),
+        ((3, 2, 4), 2),
+        ((1, 2, 2), 3),
+    ):
+        if implementation == "convolution" and strides > 1:
+            continue
+        configuration = {"strides": strides, "padding": "same"}
+        configuration["groups"] = groups
+        x = normal(rng, 2, 2, 3, 4, channels)
+        kernel = normal(rng, *kernel_size, 6 // groups, channels)
+        y = reference.conv_transpose(x, kernel, **configuration)
+        upstream = normal(rng, *y.shape)
+
+        def loss(x, kernel, configuration=configuration, upstream=upstream):
+            y = keras_convt.ops.conv_transpose(
+                x, kernel, **configuration, implementation=implementation
+            )
+            return ops.sum(ops.multiply(y, upstream))
+
+        _, slopes = value_and_gradients(loss, [x, kernel], compile="if quicker")
+        expected = reference.gradients(x, kernel, upstream, **configuration)
+        for slope, wanted in zip(slopes, expected[:2], strict=True):
+            assert_close(slope, wanted, GRADIENTS)
 
 
 SHAPES = [

@@ -249,11 +249,12 @@ class Torch(Backend):
             return outputs.to(inputs.dtype)
         onednn = self._onednn(inputs)
         inputs = _channels_first(inputs)
-        if onednn and inputs.ndim < 5:
+        if onednn and (inputs.ndim < 5 or self._has_wide_vectors):
             # With the channels last in memory, oneDNN adds all products of a
             # sum one after another, with up to five times the error. Of
             # volumes the error is that of the built-in layer, and a copy takes
-            # twice the time: 24x48x48x8 -> 16 k5 124 ms, against 71.
+            # twice the time, 24x48x48x8 -> 16 k5 124 ms against 71. But see
+            # `_onednn_conv_transpose` for wide vectors.
             inputs = _copied(inputs)
         outputs = function(
             inputs,
@@ -350,7 +351,13 @@ class Torch(Backend):
         }
         if onednn and steps is not None:
             outputs = _onednn_conv_transpose(
-                inputs, kernel, within, groups, steps, arguments
+                inputs,
+                kernel,
+                within,
+                groups,
+                steps,
+                arguments,
+                copies_volumes=self._has_wide_vectors,
             )
         else:
             outputs = _function(inputs.ndim)(
@@ -385,6 +392,7 @@ def _onednn_conv_transpose(
     groups: int,
     steps: Sizes,
     arguments: dict[str, Sizes],
+    copies_volumes: bool,
 ) -> Tensor:
     """oneDNN's transposed convolution, in the memory format it is fast in.
 
@@ -395,6 +403,7 @@ def _onednn_conv_transpose(
         groups: Number of groups.
         steps: The steps of the inputs.
         arguments: Of PyTorch's function, one int for each axis.
+        copies_volumes: Whether volumes must have their channels first.
 
     Returns:
         Tensor of shape `(batch, filters, *output_steps)`.
@@ -442,10 +451,11 @@ def _onednn_conv_transpose(
         inputs = _channels_first(inputs)
         one_filter = groups == kernel.shape[1] == 1
         one_step = 1 in steps
-        if many or rank == 3 or (one_filter and one_step):
-            # With the channels last, oneDNN's gradients of volumes, and of
-            # one filter at one step, read out of bounds. At stride 1 its error
-            # is that of one long sum.
+        volume = rank == 3 and copies_volumes
+        if many or volume or (one_filter and one_step):
+            # With the channels last, oneDNN's gradients of one filter at one
+            # step, and with AVX-512 those of volumes, read out of bounds. At
+            # stride 1 its error is that of one long sum.
             inputs = _copied(inputs)
     outputs = _function(inputs.ndim)(inputs, kernel, groups=groups, **arguments)
     if bias is not None:
