@@ -229,9 +229,9 @@ def _stride_one(problem: Problem) -> list[Choice]:
         # An SRGAN's last layer, forward: 64x64x64 -> 3 k9 1.5, against 1.0.
         return [Choice("overlap_add_transposed", "inference, few filters")]
     # Volumes of large kernels, 24x48x48x8 -> 16 k5: a convolution is 1.3 / 1.2
-    # without wide vectors, against native's 1.2 / 0.5. With them it is 2.2
-    # forward, against 1.1, and its training was measured with a copy alone. Of
-    # k3, 24x24x24x16 -> 16, native is faster: 1.0 / 1.3, against 0.9 / 1.0.
+    # without wide vectors, against native's 1.2 / 0.5. With them, where both
+    # are copied, it is 2.2 / 0.7, against native's 1.1 / 1.2. Of k3,
+    # 24x24x24x16 -> 16, native is faster: 1.0 / 1.3, against 0.9 / 1.0.
     context = problem.context
     volume = problem.taps <= FEW_TAPS or (
         context.wide_vectors and context.gradients
