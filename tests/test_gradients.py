@@ -102,15 +102,13 @@ def test_input_kernel_and_bias(s, padding, data_format, rng):
 
 
 @pytest.mark.parametrize("implementation", ["native", "convolution"])
-@pytest.mark.parametrize("wide_vectors", ["as here", True])
+@pytest.mark.parametrize("copied", ["as here", True])
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("channels", [4, 16, 50])
-def test_volumes(
-    channels, groups, wide_vectors, implementation, rng, monkeypatch
-):
+def test_volumes(channels, groups, copied, implementation, rng, monkeypatch):
     """In the memory formats of PyTorch that they have on one CPU or another."""
-    if wide_vectors is True and keras.backend.backend() == "torch":
-        monkeypatch.setattr(backend, "_has_wide_vectors", True)
+    if copied is True and keras.backend.backend() == "torch":
+        monkeypatch.setattr(backend, "_copies_volumes", True)
     for kernel_size, strides in (
         ((2, 3, 1), 1),
         ((3, 2, 4), 2),

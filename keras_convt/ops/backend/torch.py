@@ -56,10 +56,13 @@ class Torch(Backend):
         self._has_onednn = (
             torch is not None and torch.backends.mkldnn.is_available()
         )
-        self._has_wide_vectors = (
-            torch is not None
-            and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        vectors = (
+            "" if torch is None else torch.backends.cpu.get_cpu_capability()
         )
+        self._has_wide_vectors = vectors.startswith("AVX512")
+        # With their channels last, gradients of volumes read out of bounds
+        # with AVX-512. With AVX2 none was seen, and nothing else was tried.
+        self._copies_volumes = vectors != "AVX2"
 
     def context(self, inputs: Tensor) -> Context:
         import torch
@@ -249,12 +252,11 @@ class Torch(Backend):
             return outputs.to(inputs.dtype)
         onednn = self._onednn(inputs)
         inputs = _channels_first(inputs)
-        if onednn and (inputs.ndim < 5 or self._has_wide_vectors):
+        if onednn and (inputs.ndim < 5 or self._copies_volumes):
             # With the channels last in memory, oneDNN adds all products of a
             # sum one after another, with up to five times the error. Of
             # volumes the error is that of the built-in layer, and a copy takes
-            # twice the time, 24x48x48x8 -> 16 k5 124 ms against 71. But see
-            # `_onednn_conv_transpose` for wide vectors.
+            # twice the time: 24x48x48x8 -> 16 k5 124 ms, against 71.
             inputs = _copied(inputs)
         outputs = function(
             inputs,
@@ -357,7 +359,7 @@ class Torch(Backend):
                 groups,
                 steps,
                 arguments,
-                copies_volumes=self._has_wide_vectors,
+                copies_volumes=self._copies_volumes,
             )
         else:
             outputs = _function(inputs.ndim)(
@@ -454,8 +456,8 @@ def _onednn_conv_transpose(
         volume = rank == 3 and copies_volumes
         if many or volume or (one_filter and one_step):
             # With the channels last, oneDNN's gradients of one filter at one
-            # step, and with AVX-512 those of volumes, read out of bounds. At
-            # stride 1 its error is that of one long sum.
+            # step, and those of volumes, read out of bounds. At stride 1 its
+            # error is that of one long sum.
             inputs = _copied(inputs)
     outputs = _function(inputs.ndim)(inputs, kernel, groups=groups, **arguments)
     if bias is not None:
