@@ -147,6 +147,12 @@ RUNNING = {
         ("jax", IMAGE | {"kernel_size": (2, 2)}, "overlap_add_transposed"),
         (
             "jax",
+            IMAGE | {"kernel_size": (2, 2), "dilation_rate": (3, 3)},
+            "overlap_add",
+        ),
+        ("jax", NARROW | {"dilation_rate": (3,)}, "overlap_add"),
+        (
+            "jax",
             IMAGE | {"kernel_size": (2, 2), "positions": 4095},
             "overlap_add",
         ),

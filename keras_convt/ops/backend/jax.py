@@ -239,7 +239,7 @@ class JAX(Backend):
             # 2x4096x32 -> 16 k64 s2: 4 / 10, against overlap-add's 1.2 / 6
             # and 15 times its memory; 128x128x16 -> 8 k9 s2 8 / 3.
             return [Choice("sub_pixel_convolution", "many terms")]
-        if problem.kernel_size == problem.strides:
+        if problem.kernel_size == problem.strides and not problem.dilated:
             if _is_tall(problem):
                 # Against overlap-add, 32x128x32 -> 64 k2 1.0 / 1.7,
                 # 4x32x32x64 -> 32 k2 1.0 / 1.3, 16x16x16x32 -> 16 k2 1.0 / 1.2.
@@ -305,6 +305,7 @@ def _has_few_channels(problem: Problem) -> bool:
     """Whether the gradient of the kernel, transposed, is the faster one."""
     return (
         problem.rank == 1
+        and not problem.dilated
         and problem.channels <= FEW_CHANNELS
         and problem.columns >= 2 * problem.channels
         and _is_tall(problem)
