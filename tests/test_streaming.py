@@ -283,18 +283,19 @@ def test_a_stream_leaves_nothing_behind(rng):
     # PyTorch's compiler traces anew what the eager step need not.
     step = streamed.step if BACKEND == "torch" else compiled(streamed.step)
     chunk = ops.convert_to_tensor(normal(rng, 1, 2, 2))
-    kept = {}
+    kept = []
     with inference():
         state = streamed.initial_state(1)
-        for number in range(1, 1001):
+        for number in range(1, 1201):
             y, state = step(chunk, state)
-            if number in (200, 1000):
+            if number % 200 == 0:
                 gc.collect()
                 # Every tensor has an object, whatever memory is behind it.
-                kept[number] = sys.getallocatedblocks()
+                kept.append(sys.getallocatedblocks())
     assert np.isfinite(ops.convert_to_numpy(y)).all()
-    # One object for each step would be 800.
-    assert kept[1000] - kept[200] < 400, kept
+    # One object for each step would be 200 each time. What others keep once,
+    # like a cache that grows, is seen in some of the counts alone.
+    assert np.median(np.diff(kept)) < 100, kept
 
 
 @pytest.mark.parametrize("groups", [1, 4])
