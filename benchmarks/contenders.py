@@ -62,7 +62,7 @@ def keras_contenders(shape: Shape) -> list[Contender]:
     ) -> tuple[Sequence[Any], Apply]:
         # The built-in layer has no groups: one layer for each.
         each = zip(weights[::2], weights[1::2], strict=True)
-        return _start([_layer(built_in, shape, list(part)) for part in each])
+        return started([_layer(built_in, shape, list(part)) for part in each])
 
     def split(kernel: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
         kernels = np.split(kernel, shape.groups, axis=-1)
@@ -81,7 +81,7 @@ def ours(shape: Shape, implementation: str = "auto") -> Contender:
 
     def start(weights: list[np.ndarray]) -> tuple[Sequence[Any], Apply]:
         arguments = {"groups": shape.groups, "implementation": implementation}
-        return _start([_layer(layer_class, shape, weights, **arguments)])
+        return started([_layer(layer_class, shape, weights, **arguments)])
 
     name = OURS if implementation == "auto" else implementation
     return Contender(name, start, layout=configured)
@@ -103,7 +103,7 @@ def model_contenders(
         return list(weights)
 
     contenders = [
-        Contender(name, lambda _, m=found: _start([m]), same, configured)
+        Contender(name, lambda _, m=found: started([m]), same, configured)
         for name, found in ((BUILT_IN, built_in), (OURS, ours))
     ]
     _, *shape = built_in.output_shape
@@ -128,7 +128,7 @@ def _layer(
     return layer
 
 
-def _start(
+def started(
     layers: list[keras.layers.Layer],
 ) -> tuple[Sequence[Any], Apply]:
     parameters = [v.value for layer in layers for v in layer.weights]

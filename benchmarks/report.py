@@ -106,7 +106,7 @@ def summaries(chosen: list[tuple[str, list[Row]]]) -> str:
 
 def shares(rows: list[Row]) -> str:
     if any("share_of_limit" not in row for row in rows):
-        return "-"  # a whole model is not one product
+        return "-"  # not measured here
     return " / ".join(
         f"{mean(rows, kind, 'share_of_limit'):.0%}" for kind in KINDS
     )

@@ -172,6 +172,24 @@ def measure_model(
         backend,
         seconds,
         least_rounds,
+        model_limit(model, backend, inputs, normal(*output_shape)),
+    )
+
+
+def model_limit(
+    model: Any, backend: Any, inputs: np.ndarray, gradient: np.ndarray
+) -> Callable[[str], Callable[[], Call]] | None:
+    """The model whose transposed layers are one matrix product each."""
+    import keras
+
+    from benchmarks import bare_product
+    from benchmarks.contenders import started
+
+    if keras.config.image_data_format() == "channels_first":
+        return None
+    parameters, apply = started([model.keras_model(bare_product)])
+    return lambda kind: preparation(
+        backend, kind, apply, parameters, inputs, gradient
     )
 
 

@@ -137,6 +137,47 @@ def test_volumes(channels, groups, copied, implementation, rng, monkeypatch):
             assert_close(slope, wanted, GRADIENTS)
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "implementation"),
+    [
+        ((16,), 2, "native"),
+        ((12,), 1, "convolution"),
+        ((4, 4), 2, "native"),
+        ((3, 4), 1, "convolution"),
+    ],
+)
+def test_many_weights(
+    kernel_size, strides, implementation, groups, data_format, rng
+):
+    """PyTorch puts kernels of 65,536 weights in order in two steps."""
+    configuration = {"strides": strides, "padding": "same", "groups": groups}
+    channels, filters = 72 * groups, 80
+    x = normal(rng, 2, *(3, 2)[: len(kernel_size)], channels)
+    kernel = normal(rng, *kernel_size, filters // groups, channels)
+    y = reference.conv_transpose(x, kernel, **configuration)
+    upstream = normal(rng, *y.shape)
+    first = data_format == "channels_first"
+
+    def loss(x, kernel):
+        y = keras_convt.ops.conv_transpose(
+            ops.moveaxis(x, -1, 1) if first else x,
+            kernel,
+            **configuration,
+            data_format=data_format,
+            implementation=implementation,
+        )
+        y = ops.moveaxis(y, 1, -1) if first else y
+        return ops.sum(ops.multiply(y, upstream))
+
+    value, slopes = value_and_gradients(loss, [x, kernel], compile="if quicker")
+    assert_close(value, np.sum(y * upstream), GRADIENTS)
+    expected = reference.gradients(x, kernel, upstream, **configuration)
+    for slope, wanted in zip(slopes, expected[:2], strict=True):
+        assert_close(slope, wanted, GRADIENTS)
+
+
 SHAPES = [
     (3, 1, {}),
     (4, 1, {"strides": 2, "padding": "same"}),

@@ -244,9 +244,8 @@ def transposed_convolution(
         requested,
         implementation,
     )
-    return backend.as_one_program(
-        _computed,
-        (inputs, kernel, bias),
+    tensors = inputs, kernel, bias
+    settings: tuple[Any, ...] = (
         _formulation(plan.choice),
         data_format,
         plan.strides,
@@ -255,6 +254,9 @@ def transposed_convolution(
         plan.crops,
         plan.window,
     )
+    if backend.compiles_eager_calls:
+        return backend.as_one_program(_computed, tensors, *settings)
+    return _computed(*tensors, *settings)
 
 
 class Plan(NamedTuple):

@@ -39,6 +39,9 @@ class Backend:
     # the graph, and not one of Python for the steps that are there.
     loops_in_graph: ClassVar[bool] = True
 
+    # Whether `as_one_program` does anything.
+    compiles_eager_calls: ClassVar[bool] = False
+
     def __init__(self, name: str) -> None:
         self.name = name
 

@@ -41,6 +41,7 @@ class JAX(Backend):
     """JAX, whose XLA compiles every function, also those called eagerly."""
 
     measured_devices = ("cpu",)
+    compiles_eager_calls = True
 
     def context(self, inputs: Tensor) -> Context:
         import jax

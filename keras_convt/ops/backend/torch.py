@@ -16,10 +16,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keras import ops
-
 from keras_convt import geometry
-from keras_convt.ops.backend import torch_rules
+from keras_convt.ops.backend import torch_onednn, torch_rules
 from keras_convt.ops.backend.generic import Backend
 from keras_convt.ops.problem import Choice, Context, Problem
 from keras_convt.ops.types import Crops, Size, Sizes, Tensor
@@ -28,13 +26,6 @@ from keras_convt.ops.types import Crops, Size, Sizes, Tensor
 # and the most elements of the second factor that one row repays.
 MANY_ROWS = 64
 ELEMENTS_A_ROW = 2**16
-
-# Channels up to which oneDNN may have them last at stride 1: it then adds one
-# product after another, with more than twice the error from 64 on.
-FEW_CHANNELS = 48
-
-# Weights from which to transpose a kernel by blocks pays.
-MANY_WEIGHTS = 2**16
 
 # Batch size times steps of a chunk up to which a product costs less than the
 # copy of a kernel of Keras's layout, which PyTorch makes at each convolution.
@@ -72,7 +63,7 @@ class Torch(Backend):
 
         if torch.compiler.is_exporting():
             engine = "export"
-        elif _tracing():
+        elif torch_onednn.tracing():
             engine = "trace"
         elif torch.compiler.is_compiling():
             engine = "graph"
@@ -112,7 +103,9 @@ class Torch(Backend):
             return True
         # Where it adds one product after another; `conv_transpose` copies
         # inputs of many channels, so that it does not.
-        few = max(problem.channels, problem.filters) <= FEW_CHANNELS
+        few = (
+            max(problem.channels, problem.filters) <= torch_onednn.FEW_CHANNELS
+        )
         return few or 4 * problem.filters <= problem.channels
 
     def ranked(self, problem: Problem) -> list[Choice]:
@@ -161,7 +154,7 @@ class Torch(Backend):
             first.dtype != torch.float32
             or not self._onednn(first)
             or torch.compiler.is_exporting()
-            or _tracing()
+            or torch_onednn.tracing()
             or rows < MANY_ROWS
             or channels * columns > rows * ELEMENTS_A_ROW
         ):
@@ -178,14 +171,16 @@ class Torch(Backend):
     def in_memory_format_of(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         if not (
             self._onednn(inputs)
-            and _signal_has_channels_first(inputs)
+            and torch_onednn.signal_has_channels_first(inputs)
             and outputs.is_contiguous()
         ):
             return outputs
         # PyTorch's convolutions of signals want the channels first in memory,
         # and each of them copies a signal that has them last. What comes from
         # one of them most often goes to several.
-        return _channels_last(_channels_first(outputs).contiguous())
+        return torch_onednn.channels_last(
+            torch_onednn.channels_first(outputs).contiguous()
+        )
 
     def pad(self, tensor: Tensor, zeros: Sequence[tuple[int, int]]) -> Tensor:
         from torch.nn import functional
@@ -197,7 +192,7 @@ class Torch(Backend):
         )
 
     def cut(self, outputs: Tensor, crops: Crops) -> Tensor:
-        if not _tracing():
+        if not torch_onednn.tracing():
             return super().cut(outputs, crops)
         # Beside other layers, PyTorch's exporter by tracing makes the size
         # that it saw out of an end that is counted from behind (2.13).
@@ -254,22 +249,22 @@ class Torch(Backend):
             )
             return outputs.to(inputs.dtype)
         onednn = self._onednn(inputs)
-        inputs = _channels_first(inputs)
+        inputs = torch_onednn.channels_first(inputs)
         if onednn and (inputs.ndim < 5 or self._copies_volumes):
             # With the channels last in memory, oneDNN adds all products of a
             # sum one after another, with up to five times the error. Of
             # volumes the error is that of the built-in layer, and a copy takes
             # twice the time: 24x48x48x8 -> 16 k5 124 ms, against 71.
-            inputs = _copied(inputs)
+            inputs = torch_onednn.copied(inputs)
         outputs = function(
             inputs,
-            _filters_second(kernel),
+            torch_onednn.filters_second(kernel),
             bias,
             padding=padding,
             dilation=dilation_rate,
             groups=groups,
         )
-        return _channels_last(outputs)
+        return torch_onednn.channels_last(outputs)
 
     def strided_convolution(
         self,
@@ -296,7 +291,7 @@ class Torch(Backend):
         )
 
     def is_traced_as_open(self, size: Size) -> bool:
-        return _tracing()
+        return torch_onednn.tracing()
 
     def conv_transpose(
         self,
@@ -319,7 +314,7 @@ class Torch(Backend):
                 crops,
             )
             return outputs.to(inputs.dtype)
-        exporting = torch.compiler.is_exporting() or _tracing()
+        exporting = torch.compiler.is_exporting() or torch_onednn.tracing()
         onednn = self._onednn(inputs) and not exporting
         # Sizes may not be asked for where they are to be left open.
         steps = None if exporting else tuple(inputs.shape[1:-1])
@@ -355,7 +350,7 @@ class Torch(Backend):
             "dilation": dilation_rate,
         }
         if onednn and steps is not None:
-            outputs = _onednn_conv_transpose(
+            outputs = torch_onednn.conv_transpose(
                 inputs,
                 kernel,
                 within,
@@ -365,14 +360,14 @@ class Torch(Backend):
                 copies_volumes=self._copies_volumes,
             )
         else:
-            outputs = _function(inputs.ndim)(
-                _channels_first(inputs),
-                _filters_second(kernel),
+            outputs = torch_onednn.function_of(inputs.ndim)(
+                torch_onednn.channels_first(inputs),
+                torch_onednn.filters_second(kernel),
                 within,
                 groups=groups,
                 **arguments,
             )
-        outputs = _channels_last(outputs)
+        outputs = torch_onednn.channels_last(outputs)
         if any(crop != (0, 0) for crop in rest):
             outputs = self.crop(outputs, rest)
         return outputs + bias if extended and bias is not None else outputs
@@ -380,137 +375,6 @@ class Torch(Backend):
 
 # For eager calls of the same sizes. PyTorch's compiler warns of a cache.
 _kept_paddings = functools.lru_cache(geometry.padding_and_output_padding)
-
-
-def _tracing() -> bool:
-    """Whether PyTorch's exporter by tracing is at work."""
-    import torch
-
-    jit: Any = torch.jit
-    return bool(jit.is_tracing())
-
-
-def _onednn_conv_transpose(
-    inputs: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None,
-    groups: int,
-    steps: Sizes,
-    arguments: dict[str, Sizes],
-    copies_volumes: bool,
-) -> Tensor:
-    """oneDNN's transposed convolution, in the memory format it is fast in.
-
-    Args:
-        inputs: Tensor of shape `(batch, *steps, channels)`.
-        kernel: Tensor of shape `(*kernel_size, filters // groups, channels)`.
-        bias: Tensor of shape `(filters,)`, or None.
-        groups: Number of groups.
-        steps: The steps of the inputs.
-        arguments: Of PyTorch's function, one int for each axis.
-        copies_volumes: Whether volumes must have their channels first.
-
-    Returns:
-        Tensor of shape `(batch, filters, *output_steps)`.
-    """
-    import torch
-
-    rank, channels = inputs.ndim - 2, kernel.shape[-1]
-    # oneDNN has kernels for groups of one channel and one filter, with the
-    # channels last and no dilation: 1x250x512 -> 512 k4 s2 1.6 times as fast
-    # as with the channels first.
-    depthwise = groups == channels > 1 and inputs.dtype == torch.float32
-    if depthwise and kernel.shape[-2] > 1:
-        inputs, kernel = _one_filter_each(inputs, kernel)
-        groups = kernel.shape[-1]
-    # With two channels or filters a group it is 3 times slower so, with four
-    # 20 times faster.
-    width = min(kernel.shape[-1] // groups, kernel.shape[-2])
-    many = max(arguments["stride"]) == 1 and channels > FEW_CHANNELS * groups
-    as_image = (
-        rank == 1
-        and not many
-        and (
-            groups == 1
-            or width >= 4
-            or (depthwise and max(arguments["dilation"]) == 1)
-        )
-        and kernel.shape[0] < torch_rules.LARGE_KERNEL
-        and not (groups == 1 and _signal_has_channels_first(inputs))
-    )
-    if as_image:
-        # Images have a memory format with the channels last, signals none: as
-        # an image one step high, a signal that has them last is not copied.
-        # One that has them first, as PyTorch's convolutions of signals leave
-        # it, would be copied here, and again by the next convolution: training
-        # an EnCodec-like decoder then took 1.17 times as long. With large
-        # kernels images are a fifth slower.
-        inputs = _channels_first(inputs.contiguous().unsqueeze(1))
-        kernel = kernel.unsqueeze(0)
-        flat = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
-        arguments = {
-            name: (flat[name], *value) for name, value in arguments.items()
-        }
-    else:
-        inputs = _channels_first(inputs)
-        one_filter = groups == kernel.shape[-2] == 1
-        one_step = 1 in steps
-        volume = rank == 3 and copies_volumes
-        if many or volume or (one_filter and one_step):
-            # With the channels last, oneDNN's gradients of one filter at one
-            # step, and those of volumes, read out of bounds. At stride 1 its
-            # error is that of one long sum.
-            inputs = _copied(inputs)
-    kernel = (
-        _filters_second_in_channels_last(kernel)
-        if _is_in_channels_last(inputs)
-        else _filters_second(kernel)
-    )
-    outputs = _function(inputs.ndim)(inputs, kernel, groups=groups, **arguments)
-    if bias is not None:
-        # Before the next line: a sum in place of a view would be copied in the
-        # backward pass, which takes a third of the time of a training step.
-        outputs = _with_bias(outputs, bias)
-    return outputs.squeeze(2) if as_image else outputs
-
-
-def _signal_has_channels_first(inputs: Tensor) -> bool:
-    """Whether the channels of channels_last signals are first in memory."""
-    import torch
-
-    if inputs.ndim != 3 or torch.compiler.is_exporting() or _tracing():
-        return False
-    _, steps, channels = inputs.shape
-    return steps > 1 and channels > 1 and inputs.stride(1) == 1
-
-
-def _function(axes: int) -> Any:
-    """PyTorch's transposed convolution of inputs with so many axes."""
-    from torch.nn import functional
-
-    return (
-        functional.conv_transpose1d,
-        functional.conv_transpose2d,
-        functional.conv_transpose3d,
-    )[axes - 3]
-
-
-def _with_bias(outputs: Tensor, bias: Tensor) -> Tensor:
-    """Add a bias to outputs of shape (batch, filters, *steps), in place.
-
-    In the same pass oneDNN needs up to three times as long where it has groups
-    or where the outputs are no multiple of the stride, and its gradient a
-    tenth longer; a sum in new memory takes twice as long where outputs are
-    large.
-    """
-    bias = bias.reshape(-1, *[1] * (outputs.ndim - 2))
-    try:
-        return outputs.add_(bias)
-    except RuntimeError:
-        # torch.func refuses to add, in place, a tensor that it differentiates
-        # or maps over to one that it does not. It does so before anything has
-        # changed.
-        return outputs + bias
 
 
 def _half_on_cpu(tensor: Tensor) -> bool:
@@ -533,85 +397,3 @@ def _in_float32(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     bias = None if bias is None else bias.float()
     return inputs.float(), kernel.float(), bias
-
-
-def _copied(tensor: Tensor) -> Tensor:
-    """A copy whose elements are in the order of its axes."""
-    import torch
-
-    # Not `contiguous()`: of one step, or one channel, that is true in any
-    # order, and oneDNN then takes another one for granted.
-    return tensor.clone(memory_format=torch.contiguous_format)
-
-
-def _one_filter_each(inputs: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """Groups of one channel and several filters, as more groups of one each.
-
-    The channels are repeated, and the kernel becomes `(*sizes, 1, filters)`.
-    """
-    *sizes, multiplier, channels = kernel.shape
-    repeated = ops.repeat(inputs, multiplier, axis=-1)
-    # A filter's number is its group's, then its own in the group.
-    taps = kernel.transpose(-1, -2)
-    return repeated, taps.reshape(*sizes, 1, channels * multiplier)
-
-
-# Not `movedim`: PyTorch's exporter by tracing, which Keras uses for ONNX with
-# unknown sizes, mistakes negative axes, and gives a graph that cannot be
-# loaded, or crashes (PyTorch 2.13): see "`movedim`" in docs/upstream.md.
-def _channels_first(tensor: Tensor) -> Tensor:
-    """(batch, *steps, channels) to (batch, channels, *steps)."""
-    last = tensor.ndim - 1
-    return tensor.permute(0, last, *range(1, last))
-
-
-def _channels_last(tensor: Tensor) -> Tensor:
-    """(batch, channels, *steps) to (batch, *steps, channels)."""
-    return tensor.permute(0, *range(2, tensor.ndim), 1)
-
-
-def _filters_second(kernel: Tensor) -> Tensor:
-    """(*sizes, filters, channels) to (channels, filters, *sizes)."""
-    *sizes, filters, channels = kernel.shape
-    last = kernel.ndim - 1
-    order = (last, last - 1, *range(last - 1))
-    if kernel.device.type != "cpu":
-        return kernel.permute(*order)
-    # A copy: PyTorch's own kernels on a CPU, which it has for float64 and the
-    # smallest sizes, have no gradient for another order in memory.
-    if math.prod(kernel.shape) < MANY_WEIGHTS:
-        return kernel.permute(*order).contiguous()
-    # To transpose two matrices, which PyTorch does by blocks, takes less time
-    # than one copy in another order: 4x4x128x256 0.7 ms, against 1.8.
-    by_channel = _transposed(kernel).reshape(channels, -1, filters)
-    kernel = by_channel.transpose(1, 2).contiguous()
-    return kernel.reshape(channels, filters, *sizes)
-
-
-def _filters_second_in_channels_last(kernel: Tensor) -> Tensor:
-    """`_filters_second`, in the memory format of inputs with channels last.
-
-    PyTorch copies a kernel to the format of the inputs. To put it there at
-    once is to transpose one matrix: 4x4x128x256 0.4 ms, and 2.7 for two copies
-    of another order. 16x4x4x256 -> 128 k4 s2 takes 4.7 ms so, against 7.6.
-    """
-    *sizes, filters, channels = kernel.shape
-    by_channel = _transposed(kernel).reshape(channels, *sizes, filters)
-    return _channels_first(by_channel)
-
-
-def _transposed(kernel: Tensor) -> Tensor:
-    """(*sizes, filters, channels) to (channels, sizes * filters), copied."""
-    return kernel.reshape(-1, kernel.shape[-1]).t().contiguous()
-
-
-def _is_in_channels_last(inputs: Tensor) -> bool:
-    """Whether (batch, channels, *steps) have the channels last in memory."""
-    import torch
-
-    if inputs.ndim < 4 or inputs.is_contiguous():
-        return False
-    memory_format = (torch.channels_last, torch.channels_last_3d)
-    return bool(
-        inputs.is_contiguous(memory_format=memory_format[inputs.ndim - 4])
-    )
