@@ -41,6 +41,9 @@ NARROW = {
 STRIDE_ONE = {"strides": (1,), "kernel_size": (4,)}
 
 
+COLORS = STRIDE_ONE | {"kernel_size": (9, 9), "channels": 64, "filters": 3}
+
+
 DILATED = {
     "strides": (1,),
     "dilation_rate": (256,),
@@ -188,6 +191,10 @@ RUNNING = {
             STRIDE_ONE | {"kernel_size": (3, 3), "filters": 42},
             "overlap_add",
         ),
+        ("tensorflow-xla", COLORS, "overlap_add_transposed"),
+        ("tensorflow-xla", COLORS | {"channels": 11}, "native"),
+        ("tensorflow-xla", COLORS | {"filters": 5}, "native"),
+        ("tensorflow-xla", COLORS | {"kernel_size": (11, 11)}, "native"),
         (
             "tensorflow-xla",
             STRIDE_ONE | {"kernel_size": (3, 3), "positions": None},
@@ -413,6 +420,16 @@ RUNNING = {
         (
             "torch-inference",
             STRIDE_ONE | {"kernel_size": (8, 8), "filters": 8},
+            "native",
+        ),
+        (
+            "torch-narrow",
+            STRIDE_ONE | {"kernel_size": (9, 9), "filters": 8},
+            "overlap_add_transposed",
+        ),
+        (
+            "torch",
+            STRIDE_ONE | {"kernel_size": (9, 9), "filters": 8},
             "native",
         ),
         ("torch-inference", {"kernel_size": (2,)}, "native"),
