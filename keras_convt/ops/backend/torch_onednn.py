@@ -167,20 +167,18 @@ def signal_has_channels_first(inputs: Tensor) -> bool:
 
 
 def _is_in_channels_last(inputs: Tensor) -> bool:
-    """Whether (batch, channels, *steps) have the channels last in memory."""
-    import torch
+    """Whether (batch, channels, *steps) have the channels last in memory.
 
-    if inputs.ndim < 4 or inputs.is_contiguous():
-        return False
-    memory_format = (torch.channels_last, torch.channels_last_3d)
-    return bool(
-        inputs.is_contiguous(memory_format=memory_format[inputs.ndim - 4])
+    Signals have no such format. What is in both orders is not counted.
+    """
+    # Not `is_contiguous(memory_format=...)`, which `torch.vmap` refuses (2.13).
+    return (
+        inputs.ndim > 3
+        and not inputs.is_contiguous()
+        and channels_last(inputs).is_contiguous()
     )
 
 
-# Not `movedim`: PyTorch's exporter by tracing, which Keras uses for ONNX with
-# unknown sizes, mistakes negative axes, and gives a graph that cannot be
-# loaded, or crashes (PyTorch 2.13): see "`movedim`" in docs/upstream.md.
 def channels_first(tensor: Tensor) -> Tensor:
     """(batch, *steps, channels) to (batch, channels, *steps)."""
     last = tensor.ndim - 1
