@@ -1,8 +1,8 @@
-"""What a transposed convolution cannot do without: one matrix product.
+"""The plainest thing with the arithmetic of a transposed convolution.
 
-A model with these layers says how much faster a model could be at the most, if
-all that is around the product of a transposed convolution cost nothing but one
-pass over the outputs.
+A model with these layers says what the transposed layers cost beyond their
+matrix product. It is no strict limit: a layer that computes in another way
+may be faster.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,9 @@ class BareProduct(keras.layers.Layer):
 
     Each input position has as many products as in a transposed convolution.
     They are added without being moved to where they overlap, so the values are
-    others. `channels_last`, and one of two cases: "same", or one input step
-    with a stride of 1, which becomes `kernel_size` steps.
+    others. `channels_last`, and one of three cases: "same"; "valid" with a
+    kernel as large as the stride; or one input step with a stride of 1, which
+    becomes `kernel_size` steps.
 
     Args:
         filters: int.
@@ -40,6 +41,7 @@ class BareProduct(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
+        self.strides = strides
         grows = strides == 1 and padding == "valid"
         self.factor = kernel_size if grows else strides
         self.activation = keras.activations.get(activation)
@@ -53,6 +55,8 @@ class BareProduct(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         steps, factor = inputs.shape[1:-1], self.factor
         rank = len(steps)
+        if self.factor != self.strides and max(steps) > 1:
+            raise ValueError(f"'valid' at stride 1 has one step, not {steps}.")
         products = ops.matmul(inputs, self.kernel)
         # What one input position gives: all the outputs that it becomes.
         width = factor**rank * self.filters

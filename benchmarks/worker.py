@@ -179,7 +179,10 @@ def measure_model(
 def model_limit(
     model: Any, backend: Any, inputs: np.ndarray, gradient: np.ndarray
 ) -> Callable[[str], Callable[[], Call]] | None:
-    """The model whose transposed layers are one matrix product each."""
+    """The model whose transposed layers are one matrix product each.
+
+    None where the channels come first, which those layers do not have.
+    """
     import keras
 
     from benchmarks import bare_product

@@ -360,6 +360,21 @@ def layer_gradients(cls, x, arguments, dtype):
             2,
             {"filters": 8, "kernel_size": (5, 3, 2), "strides": (1, 2, 1)},
         ),
+        # Where PyTorch gets the kernel with the channels last too.
+        (
+            keras_convt.Conv1DTranspose,
+            (6,),
+            3,
+            {"filters": 4, "kernel_size": 4, "strides": 2}
+            | {"implementation": "native"},
+        ),
+        (
+            keras_convt.Conv2DTranspose,
+            (4, 3),
+            3,
+            {"filters": 4, "kernel_size": (4, 3), "strides": 2}
+            | {"implementation": "native"},
+        ),
         # Where PyTorch's, with the channels last, read and write memory that
         # is not theirs.
         (

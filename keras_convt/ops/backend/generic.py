@@ -39,7 +39,8 @@ class Backend:
     # the graph, and not one of Python for the steps that are there.
     loops_in_graph: ClassVar[bool] = True
 
-    # Whether `as_one_program` does anything.
+    # Whether `as_one_program` compiles. A transposed convolution, which is
+    # called most often, asks before it builds the call.
     compiles_eager_calls: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:

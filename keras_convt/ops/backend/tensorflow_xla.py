@@ -21,10 +21,12 @@ FEW_CHANNELS = 64
 # Filters of an image: its colors, and whether it is transparent.
 FEW_FILTERS = 4
 
-# Taps that would each be a term to compile, and those of an image that compile
-# soon enough: of k11, the first prediction takes 0.6 s, against 0.1.
-MODERATE_TAPS = 100
+# Taps that would each be a term to compile.
 MANY_TAPS = 128
+
+# Taps of an image that still compile soon enough. With 11x11 the first
+# prediction takes 0.6 s, against 0.1.
+MODERATE_TAPS = 100
 
 # Multiplications under which TensorFlow's own convolution costs more.
 MODERATE_WORK = 13_000_000
@@ -105,7 +107,8 @@ def _stride_one(problem: Problem) -> list[Choice]:
         ):
             # The last layers of decoders of images: 1x64x64x64 -> 3 k9
             # 3.6 / 4.2 and 2x64x64x32 -> 3 k7 2.8 / 2.2, against its own
-            # 1.0 / 1.7 and 1.0 / 1.4.
+            # 1.0 / 1.7 and 1.0 / 1.4. It holds the products: a prediction of
+            # the image decoder's head needs 13 MiB, against 5.
             return [Choice("overlap_add_transposed", "stride 1, few filters")]
         if (
             problem.rank == 1

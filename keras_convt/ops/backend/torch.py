@@ -4,9 +4,9 @@ The figures in the comments are ratios of the built-in layer's time to ours,
 forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
 them.
 
-What PyTorch computes with oneDNN, on a CPU, is treated apart from all else:
-its kernels are fast for other shapes, and some of its gradients read out of
-bounds. That was seen with PyTorch 2.13, and "oneDNN's gradients" in
+What PyTorch computes with oneDNN, on a CPU, is treated apart from all else, in
+`torch_onednn`: its kernels are fast for other shapes, and some of its gradients
+read out of bounds. That was seen with PyTorch 2.13, and "oneDNN's gradients" in
 docs/upstream.md has the reproductions.
 """
 
@@ -153,8 +153,7 @@ class Torch(Backend):
         if (
             first.dtype != torch.float32
             or not self._onednn(first)
-            or torch.compiler.is_exporting()
-            or torch_onednn.tracing()
+            or torch_onednn.exporting()
             or rows < MANY_ROWS
             or channels * columns > rows * ELEMENTS_A_ROW
         ):
@@ -314,7 +313,7 @@ class Torch(Backend):
                 crops,
             )
             return outputs.to(inputs.dtype)
-        exporting = torch.compiler.is_exporting() or torch_onednn.tracing()
+        exporting = torch_onednn.exporting()
         onednn = self._onednn(inputs) and not exporting
         # Sizes may not be asked for where they are to be left open.
         steps = None if exporting else tuple(inputs.shape[1:-1])
