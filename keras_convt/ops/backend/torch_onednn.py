@@ -158,7 +158,6 @@ def copied(tensor: Tensor) -> Tensor:
 
 def signal_has_channels_first(inputs: Tensor) -> bool:
     """Whether the channels of channels_last signals are first in memory."""
-
     if inputs.ndim != 3 or exporting():
         return False
     _, steps, channels = inputs.shape
@@ -178,6 +177,9 @@ def _is_in_channels_last(inputs: Tensor) -> bool:
     )
 
 
+# Not `movedim`: PyTorch's exporter by tracing, which Keras uses for ONNX with
+# unknown sizes, mistakes negative axes, and gives a graph that cannot be
+# loaded, or crashes (PyTorch 2.13): see "`movedim`" in docs/upstream.md.
 def channels_first(tensor: Tensor) -> Tensor:
     """(batch, *steps, channels) to (batch, channels, *steps)."""
     last = tensor.ndim - 1
