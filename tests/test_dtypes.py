@@ -26,6 +26,8 @@ CASES = [
     {"kernel_size": 7, "strides": 1, "channels": 256, "filters": 8},
     {"kernel_size": 300, "strides": 100, "channels": 32, "filters": 8},
     {"kernel_size": 2, "strides": 2, "channels": 64, "filters": 32},
+    {"kernel_size": 16, "strides": 8, "channels": 64, "filters": 16}
+    | {"implementation": "winograd"},
 ]
 
 
@@ -50,6 +52,7 @@ def test_no_more_than_twice_the_error_of_the_built_in(
 ):
     case = dict(case)
     channels = case.pop("channels")
+    implementation = case.pop("implementation", "auto")
     size, filters = case["kernel_size"], case["filters"]
     compute = dtype.removeprefix("mixed_")
     if dtype == "float64":
@@ -64,14 +67,13 @@ def test_no_more_than_twice_the_error_of_the_built_in(
     )
     if compute != "float64":
         x = x.astype("float32")
+    case |= {"padding": "same", "dtype": dtype}
     ours, theirs = (
-        error(
-            cls(**case, padding="same", dtype=dtype),
-            x,
-            [kernel, np.zeros(filters)],
-            expected,
+        error(layer, x, [kernel, np.zeros(filters)], expected)
+        for layer in (
+            keras_convt.Conv1DTranspose(**case, implementation=implementation),
+            keras.layers.Conv1DTranspose(**case),
         )
-        for cls in (keras_convt.Conv1DTranspose, keras.layers.Conv1DTranspose)
     )
     assert theirs > 0
     # The reference is float64 itself, and has such an error.

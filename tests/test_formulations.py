@@ -30,6 +30,8 @@ CASES = [
     (2, 2, 2, 1, 1, "valid"),
     (3, (2, 3, 1), (2, 1, 1), 1, 1, "same"),
     (3, 2, 1, (1, 2, 1), 1, "valid"),
+    (2, (2, 4), 2, 1, 1, "valid"),  # two strides on the second axis alone
+    (3, (4, 4, 3), 2, 1, 1, "same"),
 ]
 
 
@@ -40,12 +42,15 @@ def test_values_and_gradients(rng, case, implementation):
     kernel_size = (
         (kernel_size,) * rank if isinstance(kernel_size, int) else kernel_size
     )
-    if not computes(implementation, strides, groups, 4):
+    if not computes(
+        implementation, strides, groups, 4, kernel_size, dilation_rate
+    ):
         with pytest.raises(ValueError, match=REFUSALS[implementation]):
             keras_convt.ops.conv_transpose(
                 np.ones((1, *(4,) * rank, 4), "float32"),
                 np.ones((*kernel_size, 4 // groups, 4), "float32"),
                 strides,
+                dilation_rate=dilation_rate,
                 groups=groups,
                 implementation=implementation,
             )
@@ -115,7 +120,9 @@ def test_stride_one_within_xla(kernel_size, padding, implementation, rng):
     tolerances.assert_close(slopes[2], expected, tolerances.VALUES)
 
 
-@pytest.mark.parametrize("implementation", ["native", "overlap_add"])
+@pytest.mark.parametrize(
+    "implementation", ["native", "overlap_add", "winograd"]
+)
 def test_unknown_steps_and_batch(rng, implementation):
     inputs = keras.Input((None, 3))
     kernel = rng.standard_normal((4, 2, 3)).astype("float32")
@@ -125,7 +132,7 @@ def test_unknown_steps_and_batch(rng, implementation):
             inputs, kernel, 2, "same", implementation=implementation
         ),
     )
-    for steps in (1, 5):
+    for steps in (1, 5, 6):
         x = rng.standard_normal((2, steps, 3)).astype("float32")
         tolerances.assert_close(
             model.predict(x, verbose=0),
@@ -141,7 +148,7 @@ def test_a_formulation_adds_the_bias(rng, implementation):
         (strides, groups)
         for groups in (1, 4)
         for strides in (2, 1)
-        if computes(implementation, strides, groups, 4)
+        if computes(implementation, strides, groups, 4, kernel_size=3)
     )
     sizes = {"strides": strides, "padding": (1, -2), "groups": groups}
     kernel = rng.standard_normal((3, 4 // groups, 4)).astype("float32")
@@ -178,7 +185,7 @@ def test_without_positions(shape, implementation):
         (strides, groups)
         for groups in (4, 1)
         for strides in (2, 1)
-        if computes(implementation, strides, groups, 4)
+        if computes(implementation, strides, groups, 4, kernel_size=3)
     )
     y = keras_convt.ops.conv_transpose(
         np.ones(shape, "float32"),

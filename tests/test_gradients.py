@@ -198,7 +198,12 @@ every_implementation = pytest.mark.parametrize(
             *((name, "if quicker") for name in formulations.NAMES),
         )
         if formulations.computes(
-            name, configuration.get("strides", 1), groups, channels=4
+            name,
+            configuration.get("strides", 1),
+            groups,
+            4,
+            k,
+            configuration.get("dilation_rate", 1),
         )
     ],
 )

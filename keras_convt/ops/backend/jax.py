@@ -33,6 +33,11 @@ MANY_ROWS = 16
 # Channels of a signal for which the transposed kernel trains faster.
 FEW_CHANNELS = 32
 
+# Positions that repay the sum of a kernel's two strides, and those for each
+# column from which transposing them costs nothing.
+ENOUGH_POSITIONS = 128
+ENOUGH_ROWS = 6
+
 # Pixels from one input pixel to the next that sub-pixel always repays.
 LARGE_STRIDE = 8
 
@@ -249,10 +254,25 @@ class JAX(Backend):
                 # 16x16x16x32 -> 16 k2 s2 244 / 73, against overlap-add's
                 # 211 / 63.
                 return [Choice("overlap_add_by_chunk", "taps do not overlap")]
+        positions = problem.positions or 0
+        if (
+            problem.rank == 1
+            and problem.two_whole_chunks
+            and not problem.dilated
+            and problem.dtype == "float32"
+            and positions >= ENOUGH_POSITIONS
+        ):
+            if positions >= ENOUGH_ROWS * problem.columns:
+                # 16x256x64 -> 64 k4 s2: 1.3 / 38, against overlap-add's
+                # 1.1 / 27, and without transposing the kernel 1.3 / 34.
+                return [Choice("winograd_transposed", "k = 2 s, long")]
+            # 500x256 -> 128 k16 s8: 2.4 / 50, against overlap-add's 1.9 / 40;
+            # 2x200x256 -> 128 k10 s5 1.4 / 18, against 1.2 / 15. With 50
+            # positions, 512 -> 256 k16 s8 2.5 / 24, against 3.0 / 24.
+            return [Choice("winograd", "k = 2 s")]
         if _has_few_channels(problem):
             # 32x64x32 -> 32 k3 s2: 1.3 / 22, against overlap-add's 1.4 / 19.
             return [Choice("overlap_add_transposed", "few channels, long")]
-        positions = problem.positions or 0
         # XLA differentiates its input-dilated convolution into one that is 10
         # to 40 times slower than the two matrix products this becomes
         # (https://github.com/jax-ml/jax/issues/31662, JAX 0.10.2), and fuses

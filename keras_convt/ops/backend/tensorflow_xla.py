@@ -28,6 +28,11 @@ MANY_TAPS = 128
 # prediction takes 0.6 s, against 0.1.
 MODERATE_TAPS = 100
 
+# Positions that repay the sum of a kernel's two strides, and those for each
+# column from which transposing them costs nothing.
+ENOUGH_POSITIONS = 128
+ENOUGH_ROWS = 6
+
 # Multiplications under which TensorFlow's own convolution costs more.
 MODERATE_WORK = 13_000_000
 
@@ -41,6 +46,16 @@ def ranked(problem: Problem) -> list[Choice]:
         return [Choice("native", "many terms")]
     if problem.unit_strides:
         return _stride_one(problem)
+    if (
+        problem.rank == 1
+        and problem.two_whole_chunks
+        and not problem.dilated
+        and problem.dtype == "float32"
+        and (problem.positions or 0) >= ENOUGH_POSITIONS
+    ):
+        if problem.positions >= ENOUGH_ROWS * problem.columns:
+            return [Choice("winograd_transposed", "k = 2 s, long")]
+        return [Choice("winograd", "k = 2 s")]
     choices = _strided(problem)
     contributions = (problem.positions or 0) * problem.columns
     many_columns = (

@@ -31,6 +31,12 @@ LONG_WITH_LARGE_STRIDE = 1_000_000
 # not overlap and where oneDNN has no wide vectors.
 MANY_FACTORS = 128
 
+# Channels, positions, and positions times weights, from which three large
+# products are faster than what multiplies a third more.
+MANY_MORE_FACTORS = 256
+ENOUGH_POSITIONS = 400
+LARGE_WORK = 200_000_000
+
 # Pixels from one input pixel to the next.
 LARGE_STRIDE = 8
 
@@ -113,6 +119,19 @@ def _signal(problem: Problem) -> list[Choice]:
         # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 /
         # 1.6 and 1.2 / 1.1.
         return [Choice("overlap_add", "a large kernel")]
+    if (
+        problem.two_whole_chunks
+        and problem.channels >= MANY_MORE_FACTORS
+        and (problem.positions or 0) >= ENOUGH_POSITIONS
+        and problem.weights * problem.positions >= LARGE_WORK
+        and problem.dtype == "float32"
+        and not problem.dilated
+        and not problem.context.wide_vectors
+    ):
+        # 1x500x256 -> 128 k16 s8 1.5 / 1.3, against native's 1.35 / 1.1;
+        # 8x256x256 -> 256 k4 s2 1.2 / 1.4, against 1.2 / 0.7;
+        # 1x3200x256 -> 128 k16 s8 1.55 / 1.4, against 1.4 / 0.6.
+        return [Choice("winograd", "many channels, k = 2 s")]
     if not problem.too_many_terms and _few_positions(
         problem, WEIGHTS_A_POSITION
     ):

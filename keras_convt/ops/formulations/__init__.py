@@ -26,6 +26,7 @@ from keras_convt.ops.formulations.sub_pixel import (
     sub_pixel,
     sub_pixel_convolution,
 )
+from keras_convt.ops.formulations.winograd import winograd
 from keras_convt.ops.types import Tensor
 
 Formulation: TypeAlias = Callable[..., Tensor]
@@ -38,6 +39,8 @@ FORMULATIONS: dict[str, Formulation] = {
     "overlap_add_transposed": functools.partial(overlap_add, transposed=True),
     "sub_pixel": sub_pixel,
     "sub_pixel_convolution": sub_pixel_convolution,
+    "winograd": winograd,
+    "winograd_transposed": functools.partial(winograd, transposed=True),
     "convolution": convolution,
     "shift_multiply_add": shift_multiply_add,
     "by_group": by_group,

@@ -5,6 +5,7 @@ import math
 
 from keras import ops
 
+from keras_convt.geometry import effective_kernel
 from keras_convt.ops.backend import backend
 from keras_convt.ops.backend.generic import dtype_of
 from keras_convt.ops.formulations.taps import (
@@ -51,6 +52,30 @@ def overlap_add(
             filters are more than the channels, its longer side comes last,
             and XLA computes it up to twice as fast.
     """
+    sums = added_chunks(
+        inputs, kernel, strides, dilation_rate, groups, by_chunk, transposed
+    )
+    return window_of_sums(
+        sums, inputs, kernel, strides, dilation_rate, groups, crops, bias
+    )
+
+
+def added_chunks(
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Sizes,
+    dilation_rate: Sizes,
+    groups: int,
+    by_chunk: bool = False,
+    transposed: bool = False,
+    by_row: bool = False,
+) -> Tensor:
+    """The sums of `overlap_add`, with a stride's worth of samples a step.
+
+    `(batch, *steps, channels)` becomes `(batch, *reached, prod(strides) *
+    filters)`, where the chunks reach over `chunks - 1` more steps. With
+    `by_row`, products are those of `backend.matmul_of_rows`.
+    """
     if max(strides) > 1:
         kernel = dilate(kernel, dilation_rate)
         dilation_rate = (1,) * len(strides)
@@ -58,17 +83,7 @@ def overlap_add(
     one_step = all(n == 1 for n in inputs.shape[1:-1])
     if math.prod(chunks) > MANY_TERMS or (one_step and max(chunks) > 1):
         kernel = dilate(kernel, dilation_rate)
-        outputs = _axis_by_axis(inputs, kernel, strides, groups, transposed)
-        return _finished(
-            outputs,
-            inputs,
-            kernel,
-            strides,
-            (1,) * len(strides),
-            groups,
-            crops,
-            bias,
-        )
+        return _axis_by_axis(inputs, kernel, strides, groups, transposed)
     *kernel_size, group_filters, _ = kernel.shape
     filters = group_filters * groups
     places = list(itertools.product(*(range(m) for m in chunks)))
@@ -90,7 +105,7 @@ def overlap_add(
         widths = [math.prod(b - a for a, b in span) * filters for span in spans]
         taps = _in_chunks(kernel, spans)
         pieces = _split(
-            _contributions(inputs, taps, groups, transposed), widths
+            _contributions(inputs, taps, groups, transposed, by_row), widths
         )
     dtype = inputs.dtype
     rounds = dtype_of(inputs) in HALF
@@ -108,14 +123,11 @@ def overlap_add(
         if any(m > 1 for m in chunks):
             piece = backend.pad(piece, [(0, 0), *shifts, (0, 0)])
         outputs = piece if outputs is None else outputs + piece
-    outputs = ops.cast(outputs, dtype)
-    return _finished(
-        outputs, inputs, kernel, strides, dilation_rate, groups, crops, bias
-    )
+    return ops.cast(outputs, dtype)
 
 
-def _finished(
-    outputs: Tensor,
+def window_of_sums(
+    sums: Tensor,
     inputs: Tensor,
     kernel: Tensor,
     strides: Sizes,
@@ -124,22 +136,23 @@ def _finished(
     crops: Crops,
     bias: Tensor | None,
 ) -> Tensor:
-    """The window of sums that have a stride's worth of samples a step."""
+    """The window of what `added_chunks` gives, and the bias."""
     *kernel_size, group_filters, _ = kernel.shape
-    chunks = chunks_of(kernel_size, strides)
-    # The sizes are those of the layer's inputs, not of `outputs`: tf2onnx takes
+    reach = [
+        effective_kernel(k, d)
+        for k, d in zip(kernel_size, dilation_rate, strict=True)
+    ]
+    chunks = chunks_of(reach, strides)
+    # The sizes are those of the layer's inputs, not of `sums`: tf2onnx takes
     # two reshapes in a row for one, and misreads the sizes of what is between
     # them: see "tf2onnx" in docs/upstream.md.
     batch, *steps = ops.shape(inputs)[:-1]
-    steps = [
-        n + (m - 1) * d
-        for n, m, d in zip(steps, chunks, dilation_rate, strict=True)
-    ]
+    steps = [n + m - 1 for n, m in zip(steps, chunks, strict=True)]
     outputs = depth_to_space(
-        outputs, (batch, *steps), strides, group_filters * groups
+        sums, (batch, *steps), strides, group_filters * groups
     )
     return backend.finish(
-        outputs, past_last_tap(chunks, strides, kernel_size, crops), bias
+        outputs, past_last_tap(chunks, strides, reach, crops), bias
     )
 
 
@@ -246,7 +259,11 @@ def _in_chunks(
 
 
 def _contributions(
-    inputs: Tensor, taps: Tensor, groups: int, transposed: bool
+    inputs: Tensor,
+    taps: Tensor,
+    groups: int,
+    transposed: bool,
+    by_row: bool = False,
 ) -> Tensor:
     """What each step contributes: `(batch, *steps, taps * filters)`.
 
@@ -264,7 +281,8 @@ def _contributions(
                 inputs, ops.reshape(columns, (channels, width))
             )
         columns = ops.reshape(taps, (width, channels))
-        return backend.matmul(inputs, ops.transpose(columns))
+        product = backend.matmul_of_rows if by_row else backend.matmul
+        return product(inputs, ops.transpose(columns))
     rows, letters = tuple(positions), "n" + STEPS[: len(positions) - 1]
     if len(positions) > 3:
         # LiteRT has no products of more than 5 axes (2.3.0).
