@@ -81,7 +81,6 @@ RUNNING = {
 @pytest.mark.parametrize(
     ("running", "changes", "expected"),
     [
-        ("jax", {}, "overlap_add"),
         ("torch-export", UNEQUAL_GROUPS, "by_group"),
         ("torch-trace", UNEQUAL_GROUPS, "native"),
         ("jax-export", VOLUME, "overlap_add"),
@@ -109,7 +108,11 @@ RUNNING = {
         ("jax", STRIDE_ONE | {"kernel_size": (129,)}, "convolution"),
         ("jax", STRIDE_ONE | {"kernel_size": (5, 5, 5)}, "convolution"),
         ("jax", STRIDE_ONE | {"kernel_size": (6, 6, 6)}, "convolution"),
-        ("jax", {"positions": 9000}, "overlap_add"),
+        ("jax", {}, "winograd_transposed"),
+        ("jax", {"positions": 1535}, "winograd"),
+        ("jax", {"positions": 127}, "overlap_add"),
+        ("jax", {"dtype": "bfloat16"}, "overlap_add"),
+        ("jax", {"kernel_size": (3,)}, "overlap_add"),
         *(
             ("jax", NARROW | changes, expected)
             for changes, expected in [
@@ -159,9 +162,17 @@ RUNNING = {
             IMAGE | {"kernel_size": (2, 2), "positions": 4095},
             "overlap_add",
         ),
-        ("tensorflow-xla", {}, "overlap_add_transposed"),
-        ("tensorflow-xla", {"channels": 129}, "overlap_add"),
-        ("tensorflow-xla", {"filters": 65}, "overlap_add"),
+        ("tensorflow-xla", {}, "winograd_transposed"),
+        ("tensorflow-xla", {"positions": 1535}, "winograd"),
+        ("tensorflow-xla", {"positions": 127}, "overlap_add"),
+        ("tensorflow-xla", {"dtype": "bfloat16"}, "overlap_add_transposed"),
+        ("tensorflow-xla", {"kernel_size": (2,)}, "overlap_add_transposed"),
+        (
+            "tensorflow-xla",
+            {"kernel_size": (2,), "channels": 129},
+            "overlap_add",
+        ),
+        ("tensorflow-xla", {"kernel_size": (2,), "filters": 65}, "overlap_add"),
         ("tensorflow-xla", STRIDE_ONE, "native"),
         ("tensorflow-xla", STRIDE_ONE | {"positions": None}, "convolution"),
         ("tensorflow-xla", STRIDE_ONE | {"filters": 128}, "convolution"),
@@ -218,17 +229,6 @@ RUNNING = {
             "tensorflow-xla",
             {"kernel_size": (8,), "positions": None},
             "overlap_add",
-        ),
-        (
-            "tensorflow-xla",
-            {"kernel_size": (8,), "strides": (4,), "channels": 32},
-            "sub_pixel",
-        ),
-        (
-            "tensorflow-xla",
-            {"kernel_size": (8,), "strides": (4,), "channels": 32}
-            | {"positions": 1900},
-            "overlap_add_transposed",
         ),
         ("tensorflow-xla", IMAGE | {"channels": 64}, "sub_pixel"),
         ("tensorflow-xla", IMAGE | {"channels": 65}, "native"),
@@ -348,6 +348,16 @@ RUNNING = {
         ("torch-narrow", {"channels": 127}, "native"),
         ("torch-narrow", {"positions": 999}, "native"),
         ("torch-narrow-inference", {}, "native"),
+        *(
+            ("torch-narrow-inference", {"channels": 256, **changes}, expected)
+            for changes, expected in [
+                ({"positions": 4000}, "winograd"),
+                ({"positions": 2000}, "native"),
+                ({"positions": 4000, "channels": 255}, "native"),
+                ({"positions": 399, "filters": 1024}, "overlap_add"),
+                ({"positions": 400, "filters": 1024}, "winograd"),
+            ]
+        ),
         (
             "torch-narrow",
             {"kernel_size": (8,), "strides": (4,), "groups": 4},
