@@ -30,6 +30,32 @@ IMAGE = {
 }
 
 
+# A kernel of two strides, and steps that are known.
+SIGNAL = {
+    "kernel_size": (8,),
+    "strides": (4,),
+    "steps": (400,),
+    "positions": 400,
+}
+
+
+HALVED_VOLUME = {
+    "kernel_size": (4, 4, 4),
+    "strides": (2, 2, 2),
+    "dilation_rate": (1, 1, 1),
+    "positions": 1000,
+}
+
+
+LONG = {
+    "kernel_size": (16,),
+    "strides": (8,),
+    "steps": (1000,),
+    "positions": 1000,
+    "channels": 256,
+}
+
+
 NARROW = {
     "kernel_size": (3,),
     "channels": 32,
@@ -108,11 +134,34 @@ RUNNING = {
         ("jax", STRIDE_ONE | {"kernel_size": (129,)}, "convolution"),
         ("jax", STRIDE_ONE | {"kernel_size": (5, 5, 5)}, "convolution"),
         ("jax", STRIDE_ONE | {"kernel_size": (6, 6, 6)}, "convolution"),
-        ("jax", {}, "winograd_transposed"),
-        ("jax", {"positions": 1535}, "winograd"),
-        ("jax", {"positions": 127}, "overlap_add"),
-        ("jax", {"dtype": "bfloat16"}, "overlap_add"),
+        ("jax", {}, "overlap_add"),
         ("jax", {"kernel_size": (3,)}, "overlap_add"),
+        *(
+            (name, SIGNAL | changes, expected)
+            for changes, expected in [
+                ({}, "winograd"),
+                ({"positions": 1639}, "winograd_transposed"),
+                ({"positions": 410, "channels": 64}, "winograd_transposed"),
+                ({"positions": 409, "channels": 64}, "winograd"),
+                ({"filters": 512}, "sub_pixel"),
+                ({"filters": 511}, "winograd"),
+            ]
+            for name in ("jax", "tensorflow-xla")
+        ),
+        *(
+            ("jax", SIGNAL | changes, "overlap_add")
+            for changes in [
+                {"steps": (63,)},
+                {"positions": 127},
+                {"positions": None, "steps": None},
+                {"channels": 31},
+                {"channels": 32, "filters": 15},
+                {"dtype": "bfloat16"},
+                {"dilation_rate": (3,)},
+            ]
+        ),
+        ("jax", HALVED_VOLUME, "winograd_transposed"),
+        ("jax", HALVED_VOLUME | {"positions": 999}, "overlap_add"),
         *(
             ("jax", NARROW | changes, expected)
             for changes, expected in [
@@ -162,17 +211,9 @@ RUNNING = {
             IMAGE | {"kernel_size": (2, 2), "positions": 4095},
             "overlap_add",
         ),
-        ("tensorflow-xla", {}, "winograd_transposed"),
-        ("tensorflow-xla", {"positions": 1535}, "winograd"),
-        ("tensorflow-xla", {"positions": 127}, "overlap_add"),
-        ("tensorflow-xla", {"dtype": "bfloat16"}, "overlap_add_transposed"),
-        ("tensorflow-xla", {"kernel_size": (2,)}, "overlap_add_transposed"),
-        (
-            "tensorflow-xla",
-            {"kernel_size": (2,), "channels": 129},
-            "overlap_add",
-        ),
-        ("tensorflow-xla", {"kernel_size": (2,), "filters": 65}, "overlap_add"),
+        ("tensorflow-xla", {}, "overlap_add_transposed"),
+        ("tensorflow-xla", {"channels": 129}, "overlap_add"),
+        ("tensorflow-xla", {"filters": 65}, "overlap_add"),
         ("tensorflow-xla", STRIDE_ONE, "native"),
         ("tensorflow-xla", STRIDE_ONE | {"positions": None}, "convolution"),
         ("tensorflow-xla", STRIDE_ONE | {"filters": 128}, "convolution"),
@@ -349,13 +390,15 @@ RUNNING = {
         ("torch-narrow", {"positions": 999}, "native"),
         ("torch-narrow-inference", {}, "native"),
         *(
-            ("torch-narrow-inference", {"channels": 256, **changes}, expected)
+            ("torch-narrow-inference", LONG | changes, expected)
             for changes, expected in [
-                ({"positions": 4000}, "winograd"),
-                ({"positions": 2000}, "native"),
-                ({"positions": 4000, "channels": 255}, "native"),
-                ({"positions": 399, "filters": 1024}, "overlap_add"),
-                ({"positions": 400, "filters": 1024}, "winograd"),
+                ({}, "winograd"),
+                ({"channels": 255}, "native"),
+                ({"steps": (63,)}, "native"),
+                ({"strides": (4,), "kernel_size": (8,)}, "native"),
+                ({"positions": 762}, "native"),
+                ({"positions": 399, "filters": 256}, "overlap_add"),
+                ({"positions": 400, "filters": 256}, "winograd"),
             ]
         ),
         (
@@ -569,7 +612,7 @@ ENGINES = {
 def test_every_choice_is_right_there(name, engine, device):
     chosen_by = named(name)
     for rank, groups, positions, k, s, d in itertools.product(
-        (1, 2, 3), (1, 4, 64), (None, 0, 50), (1, 4, 300), (1, 2), (1, 3)
+        (1, 2, 3), (1, 4, 64), (None, 0, 50, 9000), (1, 4, 300), (1, 2), (1, 3)
     ):
         problem = Problem(
             *(
@@ -641,7 +684,7 @@ def test_what_is_not_exact_enough_is_not_chosen():
     problem = Problem(**(ONE_D | image | {"kernel_size": (4, 4)}))
     assert choose(problem, backend=named("jax")).name == "sub_pixel"
     volume = {"kernel_size": (4,) * 3, "strides": (2,) * 3}
-    volume |= {"dilation_rate": (1,) * 3, "positions": 1000}
+    volume |= {"dilation_rate": (1,) * 3, "positions": 900}
     problem = Problem(**(ONE_D | volume))
     assert choose(problem, backend=named("jax")).name == "overlap_add"
     assert "sub_pixel" in supported(problem, named("jax"))
@@ -651,6 +694,7 @@ def test_what_is_not_exact_enough_is_not_chosen():
     ("name", "changes", "message"),
     [
         ("convolution", {}, r"'auto', 'native', .*: 'convolution' is for "),
+        ("winograd", {"kernel_size": (5,)}, r"'winograd' is for kernels "),
         ("shift_multiply_add", {}, r"'shift_multiply_add' is for groups of "),
         ("fft", {}, r"'fft' is not known.*Received: implementation='fft'"),
     ],

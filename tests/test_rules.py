@@ -16,6 +16,9 @@ from keras_convt.ops.problem import Context, Problem
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 FILES = sorted(RESULTS.glob("*/formulations-*.csv"))
 
+# Formulations that are younger than the rows of a machine.
+YOUNGER = {"intel-xeon-avx512": {"winograd", "winograd_transposed"}}
+
 # Forward and training together, and what noise may make of two equal ones.
 SLOWER_THAN_THE_BEST = 1.15
 FASTER_THAN_ITS_OWN = 0.95
@@ -74,7 +77,7 @@ def test_there_are_rows():
 
 
 def test_what_is_chosen_was_measured_somewhere():
-    """For each layer, on one of the machines at least."""
+    """Each layer, on one of the machines at least."""
     measured, missing = set(), set()
     for path in FILES:
         name = path.stem.removeprefix("formulations-").split("-")[0]
@@ -94,8 +97,7 @@ def test_what_is_chosen_is_nearly_the_fastest(path):
     backend = named(name)
     for (problem, padding), times in layers(path).items():
         forward, training = chosen_for(problem, backend)
-        if not {forward, training} <= times.keys():
-            # A formulation that is younger than these rows.
+        if {forward, training} & YOUNGER.get(path.parent.name, set()):
             continue
         chosen = times[forward][0] + times[training][1]
         if chosen < SHORTEST:

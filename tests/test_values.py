@@ -163,9 +163,7 @@ def test_every_implementation(implementation, rng):
                     | {"groups": groups}
                     for s in (1, 2, 3, 5)
                     for d in (1, 2)
-                    if formulations.computes(
-                        implementation, s, groups, 4, k, d
-                    )
+                    if formulations.computes(implementation, s, groups, 4, k, d)
                     for padding in ("same", (1, -3))
                 ],
                 implementation=implementation,

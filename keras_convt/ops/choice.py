@@ -75,10 +75,8 @@ def refusal(
     """Why a formulation does not compute a problem, or None if it does."""
     if name == "convolution" and not problem.unit_strides:
         return "is for strides of 1"
-    if name.startswith("winograd") and not (
-        max(problem.chunks) == 2
-    ):
-        return "is for kernels of two strides"
+    if name.startswith("winograd") and max(problem.chunks) != 2:
+        return "is for kernels that reach over two strides, and nowhere more"
     if name == "shift_multiply_add" and problem.groups != problem.channels:
         return "is for groups of one channel"
     return backend.refusal(name, problem)

@@ -11,7 +11,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_convt.ops.backend import jax_convolution, jax_programs
+from keras_convt.ops.backend import jax_convolution, jax_programs, xla
 from keras_convt.ops.backend.generic import Backend, positions_of
 from keras_convt.ops.problem import Choice, Context, Problem
 from keras_convt.ops.types import Crops, Size, Sizes, Tensor
@@ -33,10 +33,8 @@ MANY_ROWS = 16
 # Channels of a signal for which the transposed kernel trains faster.
 FEW_CHANNELS = 32
 
-# Positions that repay the sum of a kernel's two strides, and those for each
-# column from which transposing them costs nothing.
-ENOUGH_POSITIONS = 128
-ENOUGH_ROWS = 6
+# Positions of a volume that repay what Winograd's sums need around them.
+MANY_VOXELS = 1000
 
 # Pixels from one input pixel to the next that sub-pixel always repays.
 LARGE_STRIDE = 8
@@ -217,6 +215,13 @@ class JAX(Backend):
         # 0.17: see "jax2onnx loses sizes" in docs/upstream.md.
         return size * factor if isinstance(size, int) else -1
 
+    def refusal(self, name: str, problem: Problem) -> str | None:
+        if name.startswith("winograd") and problem.context.exports:
+            # Every other step is a gather where sizes are open, which
+            # jax2onnx cannot always convert (0.17).
+            return "cannot be exported with sizes that are left open"
+        return None
+
     def ranked(self, problem: Problem) -> list[Choice]:
         if problem.context.exports:
             return _exported(problem)
@@ -254,25 +259,24 @@ class JAX(Backend):
                 # 16x16x16x32 -> 16 k2 s2 244 / 73, against overlap-add's
                 # 211 / 63.
                 return [Choice("overlap_add_by_chunk", "taps do not overlap")]
-        positions = problem.positions or 0
+        two_strides = xla.two_strides(problem)
+        if two_strides:
+            return two_strides
         if (
-            problem.rank == 1
+            problem.rank == 3
             and problem.two_whole_chunks
             and not problem.dilated
             and problem.dtype == "float32"
-            and positions >= ENOUGH_POSITIONS
+            and problem.channels >= xla.ENOUGH_CHANNELS
+            and (problem.positions or 0) >= MANY_VOXELS
         ):
-            if positions >= ENOUGH_ROWS * problem.columns:
-                # 16x256x64 -> 64 k4 s2: 1.3 / 38, against overlap-add's
-                # 1.1 / 27, and without transposing the kernel 1.3 / 34.
-                return [Choice("winograd_transposed", "k = 2 s, long")]
-            # 500x256 -> 128 k16 s8: 2.4 / 50, against overlap-add's 1.9 / 40;
-            # 2x200x256 -> 128 k10 s5 1.4 / 18, against 1.2 / 15. With 50
-            # positions, 512 -> 256 k16 s8 2.5 / 24, against 3.0 / 24.
-            return [Choice("winograd", "k = 2 s")]
+            # 12x12x12x32 -> 16 k4 s2: 260 / 87, against overlap-add's
+            # 240 / 69.
+            return [Choice("winograd_transposed", "k = 2 s, a volume")]
         if _has_few_channels(problem):
             # 32x64x32 -> 32 k3 s2: 1.3 / 22, against overlap-add's 1.4 / 19.
             return [Choice("overlap_add_transposed", "few channels, long")]
+        positions = problem.positions or 0
         # XLA differentiates its input-dilated convolution into one that is 10
         # to 40 times slower than the two matrix products this becomes
         # (https://github.com/jax-ml/jax/issues/31662, JAX 0.10.2), and fuses

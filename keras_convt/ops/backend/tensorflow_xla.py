@@ -5,6 +5,7 @@ forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
 them.
 """
 
+from keras_convt.ops.backend import xla
 from keras_convt.ops.problem import Choice, Problem
 
 # Contributions of all input steps to all taps that caches do not hold.
@@ -28,11 +29,6 @@ MANY_TAPS = 128
 # prediction takes 0.6 s, against 0.1.
 MODERATE_TAPS = 100
 
-# Positions that repay the sum of a kernel's two strides, and those for each
-# column from which transposing them costs nothing.
-ENOUGH_POSITIONS = 128
-ENOUGH_ROWS = 6
-
 # Multiplications under which TensorFlow's own convolution costs more.
 MODERATE_WORK = 13_000_000
 
@@ -46,16 +42,9 @@ def ranked(problem: Problem) -> list[Choice]:
         return [Choice("native", "many terms")]
     if problem.unit_strides:
         return _stride_one(problem)
-    if (
-        problem.rank == 1
-        and problem.two_whole_chunks
-        and not problem.dilated
-        and problem.dtype == "float32"
-        and (problem.positions or 0) >= ENOUGH_POSITIONS
-    ):
-        if problem.positions >= ENOUGH_ROWS * problem.columns:
-            return [Choice("winograd_transposed", "k = 2 s, long")]
-        return [Choice("winograd", "k = 2 s")]
+    two_strides = xla.two_strides(problem)
+    if two_strides:
+        return two_strides
     choices = _strided(problem)
     contributions = (problem.positions or 0) * problem.columns
     many_columns = (

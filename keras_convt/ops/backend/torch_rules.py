@@ -31,10 +31,11 @@ LONG_WITH_LARGE_STRIDE = 1_000_000
 # not overlap and where oneDNN has no wide vectors.
 MANY_FACTORS = 128
 
-# Channels, positions, and positions times weights, from which three large
-# products are faster than what multiplies a third more.
-MANY_MORE_FACTORS = 256
+# Channels, positions, steps, and multiplications, from which Winograd's sums
+# repay what they need around them.
+ENOUGH_CHANNELS = 256
 ENOUGH_POSITIONS = 400
+ENOUGH_STEPS = 64
 LARGE_WORK = 200_000_000
 
 # Pixels from one input pixel to the next.
@@ -119,18 +120,20 @@ def _signal(problem: Problem) -> list[Choice]:
         # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 /
         # 1.6 and 1.2 / 1.1.
         return [Choice("overlap_add", "a large kernel")]
+    positions = problem.positions or 0
     if (
         problem.two_whole_chunks
-        and problem.channels >= MANY_MORE_FACTORS
-        and (problem.positions or 0) >= ENOUGH_POSITIONS
-        and problem.weights * problem.positions >= LARGE_WORK
+        and problem.channels >= ENOUGH_CHANNELS
+        and positions >= ENOUGH_POSITIONS
+        and positions * problem.weights >= LARGE_WORK
+        and min(problem.steps or (0,)) >= ENOUGH_STEPS
+        and (problem.context.gradients or stride >= LARGE_STRIDE)
         and problem.dtype == "float32"
         and not problem.dilated
         and not problem.context.wide_vectors
     ):
-        # 1x500x256 -> 128 k16 s8 1.5 / 1.3, against native's 1.35 / 1.1;
-        # 8x256x256 -> 256 k4 s2 1.2 / 1.4, against 1.2 / 0.7;
-        # 1x3200x256 -> 128 k16 s8 1.55 / 1.4, against 1.4 / 0.6.
+        # 1x500x256 -> 128 k16 s8 1.5 / 1.3, against overlap-add's 1.4 / 1.3;
+        # 8x256x256 -> 256 k4 s2 in training 1.4, against sub-pixel's 1.2.
         return [Choice("winograd", "many channels, k = 2 s")]
     if not problem.too_many_terms and _few_positions(
         problem, WEIGHTS_A_POSITION

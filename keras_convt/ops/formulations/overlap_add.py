@@ -72,9 +72,12 @@ def added_chunks(
 ) -> Tensor:
     """The sums of `overlap_add`, with a stride's worth of samples a step.
 
-    `(batch, *steps, channels)` becomes `(batch, *reached, prod(strides) *
-    filters)`, where the chunks reach over `chunks - 1` more steps. With
-    `by_row`, products are those of `backend.matmul_of_rows`.
+    `(batch, *steps, channels)` becomes `(batch, *more_steps, prod(strides) *
+    filters)`. Each axis has as many more steps as the last chunk is moved on.
+
+    Args:
+        by_row: Make the product of one group and of few chunks with
+            `backend.matmul_of_rows`, as `transposed` does.
     """
     if max(strides) > 1:
         kernel = dilate(kernel, dilation_rate)

@@ -38,8 +38,10 @@ def winograd(
 
     It is the minimal filtering algorithm F(2, 2) of S. Winograd, "Arithmetic
     Complexity of Computations" (1980). The rounding error is 1.4 times that of
-    overlap-add. With two axes it would be twice that error, so it is used on
-    one, the first that has two strides.
+    overlap-add where channels are many. On a second axis it would be twice
+    that error, so it is used on one: the first where the kernel reaches over
+    two strides. The other axes are those of `overlap_add`. After an infinite
+    input, NaN comes out, because of the differences.
 
     Args:
         transposed: As for `overlap_add`.
@@ -49,17 +51,22 @@ def winograd(
         # The differences would round once more.
         inputs = ops.cast(inputs, "float32")
         kernel = ops.cast(kernel, "float32")
-    whole = dilate(kernel, dilation_rate)
-    chunks = chunks_of(whole.shape[:-2], strides)
-    axis = chunks.index(2)
-    zeros = [(0, 0)] * len(whole.shape)
-    zeros[axis] = (0, 2 * strides[axis] - whole.shape[axis])
-    if zeros[axis] != (0, 0):
-        whole = backend.pad(whole, zeros)
-    first, second = _halves(whole, axis, strides[axis])
+    spread = dilate(kernel, dilation_rate)
+    axis = chunks_of(spread.shape[:-2], strides).index(2)
+    missing = 2 * strides[axis] - spread.shape[axis]
+    if missing:
+        spread = _zeros_around(spread, axis, (0, missing))
+    every = (slice(None),) * axis
+    first = spread[(*every, slice(strides[axis]))]
+    second = spread[(*every, slice(strides[axis], None))]
+    factors = zip(
+        _differences(inputs, axis + 1),
+        (second, first + second, first),
+        strict=True,
+    )
     before, middle, after = (
         added_chunks(
-            steps,
+            values,
             taps,
             strides,
             (1,) * len(strides),
@@ -67,17 +74,12 @@ def winograd(
             transposed=transposed,
             by_row=True,
         )
-        for steps, taps in zip(
-            _of_steps(inputs, axis + 1),
-            (second, first + second, first),
-            strict=True,
-        )
+        for values, taps in factors
     )
-    outputs = _interleaved(
-        before, middle, after, axis + 1, ops.shape(inputs)[axis + 1] + 1
-    )
+    count = ops.shape(inputs)[axis + 1] + 1
+    sums = _in_turn(before, middle, after, axis + 1, count)
     return window_of_sums(
-        ops.cast(outputs, dtype),
+        ops.cast(sums, dtype),
         inputs,
         kernel,
         strides,
@@ -88,51 +90,49 @@ def winograd(
     )
 
 
-def _halves(kernel: Tensor, axis: int, stride: int) -> tuple[Tensor, Tensor]:
-    every = (slice(None),) * axis
-    return (
-        kernel[(*every, slice(stride))],
-        kernel[(*every, slice(stride, None))],
-    )
+def _differences(inputs: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What is multiplied. The middles are steps 1, 3, 5, ... of an axis.
 
-
-def _of_steps(inputs: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What the products take of the inputs, of which every other is a middle.
-
-    The one before each middle less the middle, the middle, and the one after
-    each middle less the middle. The latter begins one earlier, with the first
-    step: as after a middle of zeros.
+    Returns:
+        The step before each middle less the middle, the middles, and the step
+        after each middle less the middle. Before all of these, the last one
+        also has step 0, which comes after a middle that does not exist.
     """
-    steps, zeros = inputs.shape[axis], [(0, 0)] * len(inputs.shape)
-    if not isinstance(steps, int):
-        # Even or odd, both have then as many.
-        zeros[axis] = (0, 2)
-        even, odd = slice(0, -1, 2), slice(1, None, 2)
+    steps = inputs.shape[axis]
+    # As many steps 0, 2, 4, ... as middles.
+    if isinstance(steps, int):
+        zeros, end = steps % 2, None
     else:
-        zeros[axis] = (0, steps % 2)
-        even, odd = slice(0, None, 2), slice(1, None, 2)
-    if zeros[axis] != (0, 0):
-        inputs = backend.pad(inputs, zeros)
+        zeros, end = 2, -1
+    if zeros:
+        inputs = _zeros_around(inputs, axis, (0, zeros))
     every = (slice(None),) * axis
-    outer, middle = inputs[(*every, even)], inputs[(*every, odd)]
-    after = _pad(outer, axis, (0, 1)) - _pad(middle, axis, (1, 0))
-    return outer - middle, middle, after
+    others = inputs[(*every, slice(0, end, 2))]
+    middles = inputs[(*every, slice(1, None, 2))]
+    after = _zeros_around(others, axis, (0, 1)) - _zeros_around(
+        middles, axis, (1, 0)
+    )
+    return others - middles, middles, after
 
 
-def _interleaved(
+def _in_turn(
     before: Tensor, middle: Tensor, after: Tensor, axis: int, count: Size
 ) -> Tensor:
-    """The sums, the first `count` of them in turn on an axis."""
+    """The sums at each middle and at the step after it, one after another.
+
+    The one at step 0 is before them. They are cut to `count` of them.
+    """
     every = (slice(None),) * axis
-    odd, even = before + middle, middle + after[(*every, slice(1, None))]
-    sizes = list(ops.shape(odd))
+    at_middles = before + middle
+    after_middles = middle + after[(*every, slice(1, None))]
+    sizes = list(ops.shape(at_middles))
     sizes[axis] = backend.reshape_size(sizes[axis], 2)
-    pairs = ops.reshape(ops.stack([odd, even], axis + 1), sizes)
-    outputs = backend.concatenate([after[(*every, slice(1))], pairs], axis)
-    return outputs[(*every, slice(count))]
+    pairs = ops.reshape(ops.stack([at_middles, after_middles], axis + 1), sizes)
+    sums = backend.concatenate([after[(*every, slice(1))], pairs], axis)
+    return sums[(*every, slice(count))]
 
 
-def _pad(tensor: Tensor, axis: int, zeros: tuple[int, int]) -> Tensor:
+def _zeros_around(tensor: Tensor, axis: int, zeros: tuple[int, int]) -> Tensor:
     around = [(0, 0)] * len(tensor.shape)
     around[axis] = zeros
     return backend.pad(tensor, around)
