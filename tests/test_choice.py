@@ -34,9 +34,12 @@ IMAGE = {
 SIGNAL = {
     "kernel_size": (8,),
     "strides": (4,),
-    "steps": (400,),
-    "positions": 400,
+    "steps": (500,),
+    "positions": 500,
 }
+
+
+WIDE = {"channels": 64, "filters": 128}
 
 
 HALVED_VOLUME = {
@@ -140,9 +143,9 @@ RUNNING = {
             (name, SIGNAL | changes, expected)
             for changes, expected in [
                 ({}, "winograd"),
-                ({"positions": 1639}, "winograd_transposed"),
-                ({"positions": 410, "channels": 64}, "winograd_transposed"),
-                ({"positions": 409, "channels": 64}, "winograd"),
+                ({"positions": 3277}, "winograd_transposed"),
+                (WIDE | {"positions": 820}, "winograd_transposed"),
+                (WIDE | {"positions": 819}, "winograd"),
                 ({"filters": 512}, "sub_pixel"),
                 ({"filters": 511}, "winograd"),
             ]
@@ -152,10 +155,10 @@ RUNNING = {
             ("jax", SIGNAL | changes, "overlap_add")
             for changes in [
                 {"steps": (63,)},
-                {"positions": 127},
+                {"positions": 457},
+                {"positions": 127, "channels": 512},
                 {"positions": None, "steps": None},
-                {"channels": 31},
-                {"channels": 32, "filters": 15},
+                {"channels": 31, "filters": 240},
                 {"dtype": "bfloat16"},
                 {"dilation_rate": (3,)},
             ]

@@ -6,14 +6,16 @@ forward / forward and backward, in one thread of a CPU without AVX-512.
 
 from keras_convt.ops.problem import Choice, Problem
 
-# Steps, channels and columns (taps times filters) of the smallest layers that
-# were measured.
+# Steps and channels of the smallest layers that were measured.
 ENOUGH_STEPS = 64
 ENOUGH_CHANNELS = 32
-ENOUGH_COLUMNS = 128
 
 # Positions of a batch up to which the sums of weights take too long.
 FEW_POSITIONS = 128
+
+# Multiplications from which Winograd's sums, which compile 0.1 s longer, save
+# that in some hundred calls.
+LARGE_WORK = 30_000_000
 
 # Columns for each channel from which a sum over the channels is so short that
 # the sums of products take longer.
@@ -41,7 +43,7 @@ def two_strides(problem: Problem) -> list[Choice]:
         or problem.steps[0] < ENOUGH_STEPS
         or problem.positions < FEW_POSITIONS
         or problem.channels < ENOUGH_CHANNELS
-        or problem.columns < ENOUGH_COLUMNS
+        or problem.positions * problem.weights < LARGE_WORK
     ):
         return []
     if problem.columns >= MANY_COLUMNS * problem.channels:
