@@ -95,24 +95,36 @@ def test_values_and_gradients(rng, case, implementation):
         ((2, 1, 2), "valid"),
     ],
 )
-@pytest.mark.parametrize("implementation", ["native", "convolution"])
-def test_stride_one_within_xla(kernel_size, padding, implementation, rng):
+@pytest.mark.parametrize(
+    ("implementation", "strides"),
+    [
+        ("native", 1),
+        ("convolution", 1),
+        ("winograd", 2),
+        ("winograd_transposed", 2),
+    ],
+)
+def test_within_xla(kernel_size, padding, implementation, strides, rng):
+    if strides == 2:
+        # More than one stride, and two at the most.
+        kernel_size = tuple(min(max(k, 3), 4) for k in kernel_size)
     x = rng.standard_normal((2, *(5, 4, 3)[: len(kernel_size)], 3))
     x = x.astype("float32")
     kernel = rng.standard_normal((*kernel_size, 2, 3)).astype("float32")
-    expected = reference.conv_transpose(x, kernel, padding=padding)
+    sizes = {"strides": strides, "padding": padding}
+    expected = reference.conv_transpose(x, kernel, **sizes)
     upstream = rng.standard_normal(expected.shape).astype("float32")
 
     def weighted(x, kernel, weights):
         y = keras_convt.ops.conv_transpose(
-            x, kernel, padding=padding, implementation=implementation
+            x, kernel, implementation=implementation, **sizes
         )
         return ops.sum(y * weights)
 
     value, slopes = value_and_gradients(
         weighted, [x, kernel, upstream], compile="xla"
     )
-    dx, dkernel, _ = reference.gradients(x, kernel, upstream, padding=padding)
+    dx, dkernel, _ = reference.gradients(x, kernel, upstream, **sizes)
     scale = np.abs(expected * upstream).sum()
     assert abs(value - (expected * upstream).sum()) < 1e-6 * scale
     tolerances.assert_close(slopes[0], dx, tolerances.GRADIENTS)

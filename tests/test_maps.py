@@ -13,15 +13,22 @@ from keras_convt.ops.formulations import FORMULATIONS
 pytestmark = WARNINGS
 
 CHOICES = {
-    "jax": {"by_group", "convolution", "overlap_add", "shift_multiply_add"},
+    "jax": {
+        "by_group",
+        "convolution",
+        "overlap_add",
+        "shift_multiply_add",
+        "winograd",
+    },
     "tensorflow": {
         "by_group",
         "convolution",
         "native",
         "overlap_add",
         "overlap_add_by_chunk",
+        "winograd",
     },
-    "torch": {"convolution", "native", "overlap_add"},
+    "torch": {"convolution", "native", "overlap_add", "winograd"},
 }
 
 

@@ -174,7 +174,14 @@ def test_every_implementation(implementation, rng):
     assert compared > 50
 
 
-@pytest.mark.parametrize("implementation", formulations.NAMES)
+@pytest.mark.parametrize(
+    "implementation",
+    [
+        name
+        for name in formulations.NAMES
+        if formulations.computes(name, 1, 1, 1, kernel_size=1)
+    ],
+)
 @pytest.mark.parametrize("padding", [(2, -3), (1, -1), (4, -6)])
 def test_a_window_beside_the_full_sum(padding, implementation, rng):
     """All of the sum is cropped, and zeros are appended after it."""

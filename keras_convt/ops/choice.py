@@ -76,7 +76,7 @@ def refusal(
     if name == "convolution" and not problem.unit_strides:
         return "is for strides of 1"
     if name.startswith("winograd") and max(problem.chunks) != 2:
-        return "is for kernels that reach over two strides, and nowhere more"
+        return "is for kernels of up to two strides, and of more than one"
     if name == "shift_multiply_add" and problem.groups != problem.channels:
         return "is for groups of one channel"
     return backend.refusal(name, problem)

@@ -3,7 +3,8 @@
 A transposed convolution is linear in its input, its kernel and its bias, so
 every derivative of whatever order is again one of the reference. Backends
 differentiate and map each formulation by rules of their own, so the cases meet
-every one that is chosen.
+every one that is chosen. (Winograd's is chosen of large layers alone, so its
+case sets it.)
 """
 
 import pytest
@@ -38,6 +39,17 @@ CASES = {
     "k = s": (
         CONVOLUTION,
         {"filters": 3, "kernel_size": 2, "strides": 2},
+        4,
+        2,
+    ),
+    "k = 2 s": (
+        CONVOLUTION,
+        {
+            "filters": 3,
+            "kernel_size": 4,
+            "strides": 2,
+            "implementation": "winograd",
+        },
         4,
         2,
     ),
@@ -157,7 +169,7 @@ class Case:
             **{
                 key: value
                 for key, value in arguments.items()
-                if key not in ("filters", "kernel_size")
+                if key not in ("filters", "kernel_size", "implementation")
             },
         }
         self.output_shape = self.expected(*self.inputs).shape

@@ -33,9 +33,6 @@ MANY_ROWS = 16
 # Channels of a signal for which the transposed kernel trains faster.
 FEW_CHANNELS = 32
 
-# Positions of a volume that repay what Winograd's sums need around them.
-MANY_VOXELS = 1000
-
 # Pixels from one input pixel to the next that sub-pixel always repays.
 LARGE_STRIDE = 8
 
@@ -262,17 +259,6 @@ class JAX(Backend):
         two_strides = xla.two_strides(problem)
         if two_strides:
             return two_strides
-        if (
-            problem.rank == 3
-            and problem.two_whole_chunks
-            and not problem.dilated
-            and problem.dtype == "float32"
-            and problem.channels >= xla.ENOUGH_CHANNELS
-            and (problem.positions or 0) >= MANY_VOXELS
-        ):
-            # 12x12x12x32 -> 16 k4 s2: 260 / 87, against overlap-add's
-            # 240 / 69.
-            return [Choice("winograd_transposed", "k = 2 s, a volume")]
         if _has_few_channels(problem):
             # 32x64x32 -> 32 k3 s2: 1.3 / 22, against overlap-add's 1.4 / 19.
             return [Choice("overlap_add_transposed", "few channels, long")]
