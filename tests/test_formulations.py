@@ -6,7 +6,7 @@ import pytest
 import reference
 import tolerances
 from formulations import NAMES, REFUSALS, computes
-from gradients import value_and_gradients
+from gradients import BACKEND, value_and_gradients
 from keras import ops
 
 import keras_convt
@@ -208,6 +208,38 @@ def test_without_positions(shape, implementation):
         implementation=implementation,
     )
     assert tuple(y.shape) == (shape[0], shape[1] * strides, 4)
+
+
+@pytest.mark.skipif(
+    BACKEND != "torch", reason="torch.compile is of PyTorch alone"
+)
+@pytest.mark.filterwarnings(
+    # Of rules for dtypes, which Keras keeps.
+    "ignore:.*Dynamo detected a call to a `functools.lru_cache`:UserWarning"
+)
+@pytest.mark.parametrize("implementation", NAMES)
+def test_one_graph_of_torch_compile(implementation, rng):
+    import torch
+
+    strides, groups = next(
+        (strides, groups)
+        for groups in (1, 4)
+        for strides in (2, 1)
+        if computes(implementation, strides, groups, 4, kernel_size=3)
+    )
+    x, kernel = (
+        torch.tensor(rng.normal(size=shape)).float()
+        for shape in ((2, 9, 4), (3, 4 // groups, 4))
+    )
+
+    def function(x, kernel):
+        return keras_convt.ops.conv_transpose(
+            x, kernel, strides, groups=groups, implementation=implementation
+        )
+
+    torch.compiler.reset()
+    compiled = torch.compile(function, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(x, kernel), function(x, kernel))
 
 
 def test_an_unknown_implementation():

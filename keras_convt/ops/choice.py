@@ -87,8 +87,12 @@ def is_exact(name: str, problem: Problem, backend: Backend = active) -> bool:
     if name == "sub_pixel":
         # Zeros between the taps of a dilated kernel add no error.
         chunks = math.prod(
-            math.ceil(k / s)
-            for k, s in zip(problem.kernel_size, problem.strides, strict=True)
+            [
+                math.ceil(k / s)
+                for k, s in zip(
+                    problem.kernel_size, problem.strides, strict=True
+                )
+            ]
         )
         if chunks > MANY_CHUNKS:
             return False

@@ -100,11 +100,17 @@ class Problem:
     def shifts(self) -> int:
         """Chunks of one stride that have taps, and not only the zeros
         between the taps of a dilated kernel."""
+        # A list: of a generator, PyTorch's compiler makes no graph (2.13).
         return math.prod(
-            min(k, math.ceil(effective_kernel(k, d) / s))
-            for k, s, d in zip(
-                self.kernel_size, self.strides, self.dilation_rate, strict=True
-            )
+            [
+                min(k, math.ceil(effective_kernel(k, d) / s))
+                for k, s, d in zip(
+                    self.kernel_size,
+                    self.strides,
+                    self.dilation_rate,
+                    strict=True,
+                )
+            ]
         )
 
     @property
@@ -132,7 +138,7 @@ class Problem:
         if self.steps is None:
             return False
         reached = math.prod(
-            n + m - 1 for n, m in zip(self.steps, self.chunks, strict=True)
+            [n + m - 1 for n, m in zip(self.steps, self.chunks, strict=True)]
         )
         return reached >= 2 * math.prod(self.steps)
 

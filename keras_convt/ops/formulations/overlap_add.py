@@ -105,7 +105,11 @@ def added_chunks(
             for span in spans
         ]
     else:
-        widths = [math.prod(b - a for a, b in span) * filters for span in spans]
+        widths = [
+            # A list: of a generator, PyTorch's compiler makes no graph (2.13).
+            math.prod([b - a for a, b in span]) * filters
+            for span in spans
+        ]
         taps = _in_chunks(kernel, spans)
         pieces = _split(
             _contributions(inputs, taps, groups, transposed, by_row), widths
