@@ -661,6 +661,17 @@ def test_what_the_caller_sets():
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [("jax", "export"), ("torch", "export"), ("torch", "trace")],
+)
+def test_what_is_set_for_this_machine_does_not_hinder_an_export(name, engine):
+    problem = Problem(**ONE_D, context=Context(engine))
+    exported = choose(problem, "winograd", named(name))
+    assert exported == choose(problem, backend=named(name))
+    assert exported.name == "native"
+
+
 def test_groups_one_after_another_choose_for_one_group():
     problem = Problem(**(ONE_D | {"groups": 4, "channels": 256}))
     assert choose(problem, backend=named("jax")) == Choice(

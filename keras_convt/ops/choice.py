@@ -37,6 +37,12 @@ def choose(
             supported there.
     """
     check_implementation(implementation, problem, backend)
+    if implementation.startswith("winograd") and problem.context.exports:
+        # What `tune` sets for this machine must not hinder an export. Of JAX,
+        # every other step is a gather where sizes are open, which jax2onnx
+        # cannot always convert (0.17), and a graph of PyTorch would hold for
+        # even or for odd numbers of steps.
+        implementation = "auto"
     if problem.positions == 0:
         # Without input steps PyTorch refuses its own convolutions (2.13), and
         # JAX's transposed one has a step too many (0.10.2).

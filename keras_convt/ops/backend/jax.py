@@ -212,13 +212,6 @@ class JAX(Backend):
         # 0.17: see "jax2onnx loses sizes" in docs/upstream.md.
         return size * factor if isinstance(size, int) else -1
 
-    def refusal(self, name: str, problem: Problem) -> str | None:
-        if name.startswith("winograd") and problem.context.exports:
-            # Every other step is a gather where sizes are open, which
-            # jax2onnx cannot always convert (0.17).
-            return "cannot be exported with sizes that are left open"
-        return None
-
     def ranked(self, problem: Problem) -> list[Choice]:
         if problem.context.exports:
             return _exported(problem)

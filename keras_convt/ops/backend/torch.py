@@ -87,9 +87,6 @@ class Torch(Backend):
             # With the channels first, the graph would hold for some sizes
             # only (PyTorch 2.13).
             return "cannot be exported for images whose size is left open"
-        if name.startswith("winograd") and problem.context.exports:
-            # The graph would hold for even or for odd numbers of steps.
-            return "cannot be exported"
         if (
             name == "native"
             and problem.context.engine == "export"

@@ -140,7 +140,8 @@ def _signal(problem: Problem) -> list[Choice]:
     ):
         # PyTorch reorders the weights for each call, which few positions
         # do not repay: 512 -> 256 k16 s8 at 50 steps 3.3 / 2.5, against
-        # 1.4 / 0.8; 256 -> 128 at 500 steps 1.6 / 1.5, against 1.6 / 1.2.
+        # 1.4 / 0.8; with wide vectors 256 -> 128 at 500 steps 1.6 / 1.5,
+        # against 1.6 / 1.2.
         return [Choice("overlap_add", "few positions")]
     # The rest is about oneDNN's kernels of float32.
     if (
