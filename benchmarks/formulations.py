@@ -49,13 +49,15 @@ COLUMNS = (
     "strides",
     "padding",
     "groups",
+    "data_format",
+    "dtype",
     "formulation",
     "forward_ms",
     "training_ms",
     "first_training_s",
     "training_mib",
 )
-SHAPE = COLUMNS[4:13]
+SHAPE = COLUMNS[4:15]
 
 
 def main() -> int:
@@ -79,12 +81,26 @@ def main() -> int:
         action="store_true",
         help="the process's, of all its threads, where others run too",
     )
+    parser.add_argument(
+        "--data-format",
+        choices=("channels_last", "channels_first"),
+        default="channels_last",
+    )
+    parser.add_argument(
+        "--dtype-policy", default="float32", help="mixed_bfloat16, for one"
+    )
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.worker:
         if chosen.cpu_time:
             timing.clock = time.process_time
-        measure(*chosen.modes, chosen.sets, chosen.seconds)
+        measure(
+            *chosen.modes,
+            chosen.sets,
+            chosen.seconds,
+            chosen.data_format,
+            chosen.dtype_policy,
+        )
         return 0
     failed = False
     for mode in chosen.modes:
@@ -95,15 +111,27 @@ def main() -> int:
         command += ["--modes", mode, "--sets", *chosen.sets]
         command += ["--seconds", str(chosen.seconds)]
         command += ["--cpu-time"] if chosen.cpu_time else []
+        command += ["--data-format", chosen.data_format]
+        command += ["--dtype-policy", chosen.dtype_policy]
         variables = {**os.environ, "KERAS_BACKEND": MODES[mode]}
         variables.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         failed |= subprocess.run(command, env=variables, check=False) != 0
     return int(failed)
 
 
-def measure(mode: str, sets: list[str], seconds: float) -> None:
+def measure(
+    mode: str,
+    sets: list[str],
+    seconds: float,
+    data_format: str,
+    dtype_policy: str,
+) -> None:
     # The backend is named before anything imports Keras.
     backend = importlib.import_module(f"benchmarks.on_{MODES[mode]}")
+    import keras
+
+    keras.config.set_image_data_format(data_format)
+    keras.config.set_dtype_policy(dtype_policy)
     if mode == "tensorflow-xla":
         backend.jit_compile = True
     device = backend.device()
@@ -134,6 +162,7 @@ def problem_of(
     groups: int,
     engine: str,
     device: str,
+    dtype: str = "float32",
 ) -> Any:
     """What `choose` is asked for a layer of a row."""
     from keras_convt.ops.problem import Context, Problem
@@ -147,6 +176,7 @@ def problem_of(
         filters=filters,
         positions=batch * math.prod(steps),
         steps=steps,
+        dtype=dtype,
         context=Context(engine, device),
     )
 
@@ -155,6 +185,8 @@ def rows_of(
     shape: Shape, mode: str, backend: Any, seconds: float
 ) -> list[dict[str, Any]]:
     """The rows of one shape: the built-in layer, then each formulation."""
+    import keras
+
     from benchmarks.contenders import keras_contenders, ours
     from benchmarks.worker import _normal, measure_contenders
     from keras_convt.ops.choice import supported
@@ -169,6 +201,7 @@ def rows_of(
         shape.groups,
         ENGINES[mode],
         backend.device(),
+        keras.config.dtype_policy().compute_dtype,
     )
     normal = _normal()
     inputs, gradient = normal(*shape.input_shape), normal(*shape.output_shape)
@@ -203,6 +236,8 @@ def rows_of(
 
 
 def in_words(shape: Shape) -> dict[str, Any]:
+    import keras
+
     def several(values: tuple[int, ...]) -> str:
         return "x".join(map(str, values))
 
@@ -215,6 +250,8 @@ def in_words(shape: Shape) -> dict[str, Any]:
         "strides": several(shape.strides),
         "padding": shape.padding,
         "groups": shape.groups,
+        "data_format": keras.config.image_data_format(),
+        "dtype": keras.config.dtype_policy().compute_dtype,
     }
 
 

@@ -53,6 +53,8 @@ def layers(path):
                 filters=int(row["filters"]),
                 positions=positions,
                 steps=steps,
+                dtype=row["dtype"],
+                channels_first=row["data_format"] == "channels_first",
                 context=Context(
                     row["engine"],
                     row["device"],

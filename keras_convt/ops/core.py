@@ -240,6 +240,7 @@ def transposed_convolution(
         inputs.dtype,
         context,
         data_format,
+        backend.has_channels_first(inputs, data_format),
         groups,
         requested,
         implementation,
@@ -286,6 +287,7 @@ def _plan(
     dtype: Any,
     context: Context,
     data_format: str,
+    channels_first: bool,
     groups: int,
     requested: tuple[Size, ...] | None,
     implementation: str,
@@ -317,6 +319,7 @@ def _plan(
         positions=positions_of((known_shape[0], *steps)),
         steps=steps if all(isinstance(n, int) for n in steps) else None,
         dtype=keras.backend.standardize_dtype(dtype),
+        channels_first=channels_first,
         context=context,
     )
     return Plan(

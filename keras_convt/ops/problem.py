@@ -47,6 +47,8 @@ class Problem:
         steps: Input steps, one int for each axis, or None where one of them
             is not known.
         dtype: Of the inputs and the kernel.
+        channels_first: Whether the channels come before the steps in memory,
+            in the inputs and in what comes next.
         context: Where the sum is computed.
     """
 
@@ -59,6 +61,7 @@ class Problem:
     positions: int | None = None
     steps: Sizes | None = None
     dtype: str = "float32"
+    channels_first: bool = False
     context: Context = Context()
 
     @property

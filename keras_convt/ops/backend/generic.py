@@ -52,6 +52,10 @@ class Backend:
         """Where a sum over `inputs` is computed."""
         return Context("eager", "unknown")
 
+    def has_channels_first(self, inputs: Tensor, data_format: str) -> bool:
+        """Whether the channels of `inputs` come first in memory."""
+        return data_format == "channels_first"
+
     def refusal(self, name: str, problem: Problem) -> str | None:
         """Why this backend cannot compute a formulation, or None if it can.
 

@@ -16,6 +16,7 @@ LARGE_KERNEL = 256
 MANY_WEIGHTS = 250_000
 WEIGHTS_A_POSITION = 640
 WEIGHTS_A_PIXEL = 16_384
+WEIGHTS_A_STEP = 4_096
 
 # Chunks of one stride, and taps, from which native multiplies and adds more
 # slowly than a convolution.
@@ -62,6 +63,13 @@ def ranked(problem: Problem) -> list[Choice]:
         # 64x1x1x64 -> 32 k7, which oneDNN computes with the zeros around
         # the one step.
         return [Choice("overlap_add", "one step: a matrix product")]
+    if (
+        problem.groups == 1
+        and problem.channels_first
+        and not problem.context.wide_vectors
+        and not exporting
+    ):
+        return _channels_first(problem)
     if problem.groups == 1 and problem.unit_strides:
         return _stride_one(problem)
     if (
@@ -111,6 +119,27 @@ def ranked(problem: Problem) -> list[Choice]:
     if exporting:
         choices.append(Choice("by_group", "exported, group by group"))
     return choices
+
+
+def _channels_first(problem: Problem) -> list[Choice]:
+    """One group, without wide vectors.
+
+    A product has its channels last. What goes into it is turned round, and
+    what comes out of it turned back, which costs more than it saves unless
+    native is very slow.
+    """
+    if problem.rank == 1 and not problem.too_many_terms:
+        if problem.taps >= LARGE_KERNEL:
+            # WaveGlow 2.3 / 1.8 and iSTFT 2.2 / 1.3, against native's 0.9 /
+            # 0.95 and 1.1 / 1.1.
+            return [Choice("overlap_add", "channels first, a large kernel")]
+        if _few_positions(problem, WEIGHTS_A_STEP):
+            # 512 -> 256 k16 s8 at 50 steps 3.0 / 2.5, against native's 1.2 /
+            # 1.4. With 500 steps, 256 -> 128, 0.9 / 1.0, against 1.2 / 1.0.
+            return [Choice("overlap_add", "channels first, few positions")]
+    # 4x32x32x64 -> 64 k4 s2 1.4 / 1.2, 8x512x64 -> 64 k9 s1 1.8 / 1.1, others
+    # 1.0 / 1.0: the built-in layer has the same kernel.
+    return [Choice("native", "channels first")]
 
 
 def _signal(problem: Problem) -> list[Choice]:
