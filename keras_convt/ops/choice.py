@@ -17,6 +17,11 @@ from keras_convt.ops.problem import Choice, Problem
 # image its error is just below twice the built-in layer's, with more above.
 MANY_CHUNKS = 4
 
+# Of Winograd's on JAX, every other step is a gather where sizes are open, which
+# jax2onnx cannot always convert (0.17), and a graph of PyTorch would hold for
+# even or for odd numbers of steps. The third is for training.
+NOT_FOR_EXPORTS = ("winograd", "winograd_transposed", "native_with_products")
+
 # Groups from which a loop over them makes graphs too large.
 MANY_GROUPS = 32
 
@@ -37,11 +42,8 @@ def choose(
             supported there.
     """
     check_implementation(implementation, problem, backend)
-    if implementation.startswith("winograd") and problem.context.exports:
-        # What `tune` sets for this machine must not hinder an export. Of JAX,
-        # every other step is a gather where sizes are open, which jax2onnx
-        # cannot always convert (0.17), and a graph of PyTorch would hold for
-        # even or for odd numbers of steps.
+    if problem.context.exports and implementation in NOT_FOR_EXPORTS:
+        # What `tune` sets for this machine must not hinder an export.
         implementation = "auto"
     if problem.positions == 0:
         # Without input steps PyTorch refuses its own convolutions (2.13), and

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 
 from keras_convt.ops.formulations import FORMULATIONS
@@ -11,6 +12,7 @@ NAMES = sorted(FORMULATIONS)
 # What it says of what it does not compute.
 REFUSALS = {
     "convolution": "strides of 1",
+    "native_with_products": "is (not for (tensorflow|torch)|for one group)",
     "shift_multiply_add": "groups of one channel",
     "winograd": "two strides",
     "winograd_transposed": "two strides",
@@ -19,6 +21,8 @@ REFUSALS = {
 
 def computes(name, strides, groups, channels, kernel_size, dilation_rate=1):
     """One int for all axes, or one for each."""
+    if name == "native_with_products":
+        return keras.backend.backend() == "jax" and groups == 1
     if name == "convolution":
         return np.max(strides) == 1
     if name == "shift_multiply_add":

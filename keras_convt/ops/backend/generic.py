@@ -61,6 +61,8 @@ class Backend:
 
         Only of what holds here and not elsewhere.
         """
+        if name == "native_with_products":
+            return f"is not for {self.name}"
         return None
 
     def is_exact(self, name: str, problem: Problem) -> bool:
@@ -126,6 +128,24 @@ class Backend:
             *sizes: Its other arguments.
         """
         return formulation(inputs, kernel, bias, *sizes)
+
+    def with_gradients_of(
+        self,
+        values: Callable[..., Tensor],
+        gradients: Callable[..., Tensor],
+        tensors: tuple[Tensor, Tensor],
+        settings: tuple[Any, ...],
+    ) -> Tensor:
+        """The values of one function, and the gradients of an equal one.
+
+        Args:
+            values, gradients: Functions of a module, which take the tensors,
+                then the settings. They compute the same, and are linear in
+                each tensor.
+            tensors: The tensors.
+            settings: Their other arguments.
+        """
+        raise NotImplementedError
 
     def matmul(self, first: Tensor, second: Tensor) -> Tensor:
         """Product of `(..., channels)` and `(channels, columns)`."""

@@ -33,6 +33,11 @@ MANY_ROWS = 16
 # Channels of a signal for which the transposed kernel trains faster.
 FEW_CHANNELS = 32
 
+# Columns for each channel, and weights for each position, of what XLA sums up
+# faster with the channels first than it turns products round.
+MANY_COLUMNS = 2
+MANY_WEIGHTS = 4096
+
 # Pixels from one input pixel to the next that sub-pixel always repays.
 LARGE_STRIDE = 8
 
@@ -59,6 +64,11 @@ class JAX(Backend):
             (platform,) = {device.platform for device in inputs.devices()}
             return Context("eager", platform)
         return Context("eager", jax.default_backend())
+
+    def refusal(self, name: str, problem: Problem) -> str | None:
+        if name != "native_with_products":
+            return super().refusal(name, problem)
+        return "is for one group" if problem.groups > 1 else None
 
     def is_open_size(self, size: Any) -> bool:
         from jax import export
@@ -158,6 +168,25 @@ class JAX(Backend):
         )
         return outputs if bias is None else self.add_bias(outputs, bias)
 
+    def with_gradients_of(
+        self,
+        values: Callable[..., Tensor],
+        gradients: Callable[..., Tensor],
+        tensors: tuple[Tensor, Tensor],
+        settings: tuple[Any, ...],
+    ) -> Tensor:
+        import jax
+
+        def slope(primals: Any, tangents: Any) -> tuple[Tensor, Tensor]:
+            (first, second), (by_first, by_second) = primals, tangents
+            return function(first, second), gradients(
+                by_first, second, *settings
+            ) + gradients(first, by_second, *settings)
+
+        function = jax.custom_jvp(lambda *each: values(*each, *settings))
+        function.defjvp(slope)
+        return function(*tensors)
+
     def matmul_of_rows(self, first: Tensor, second: Tensor) -> Tensor:
         *positions, channels = first.shape
         rows = positions_of(positions)
@@ -235,7 +264,15 @@ class JAX(Backend):
             # 4x4x4x64 -> 1 k25: 2 / 1, against a convolution's 1 / 1.
             return [Choice("overlap_add", "few steps, a large kernel")]
         if problem.unit_strides:
-            return _stride_one(problem)
+            choices = _stride_one(problem)
+            if choices[0].name != "convolution" and _turns_slowly(problem):
+                # 8x128x128 -> 128 k5 1.0 / 17, against overlap-add's 0.8 / 18.
+                return [Choice("native_with_products", "channels first")]
+            return choices
+        if max(problem.chunks) > 2 and _turns_slowly(problem):
+            # 8x8x8x128 -> 128 k5 s2 1.0 / 12, against overlap-add's 0.6 / 12;
+            # 500x128 -> 64 k9 s4 1.0, against 0.75, and as fast in training.
+            return [Choice("native_with_products", "channels first")]
         if problem.too_many_terms:
             # 2x4096x32 -> 16 k64 s2: 4 / 10, against overlap-add's 1.2 / 6
             # and 15 times its memory; 128x128x16 -> 8 k9 s2 8 / 3.
@@ -313,6 +350,23 @@ def _has_few_channels(problem: Problem) -> bool:
         and problem.channels <= FEW_CHANNELS
         and problem.columns >= 2 * problem.channels
         and _is_tall(problem)
+    )
+
+
+def _turns_slowly(problem: Problem) -> bool:
+    """Whether XLA turns products of all taps round, instead of their sums.
+
+    It does so for outputs with the channels first, where several products are
+    added up. Nothing that an export could keep makes it do otherwise.
+    """
+    return (
+        problem.channels_first
+        and problem.rank < 3
+        and not problem.dilated
+        and not problem.too_many_terms
+        and problem.columns >= MANY_COLUMNS * problem.channels
+        and problem.positions is not None
+        and problem.weights <= MANY_WEIGHTS * problem.positions
     )
 
 

@@ -104,7 +104,7 @@ class Torch(Backend):
             # https://github.com/google-ai-edge/litert-torch/issues/604
             # (0.10.0): other values, without an error.
             return "is exported wrong with groups and strides that differ"
-        return None
+        return super().refusal(name, problem)
 
     def is_exact(self, name: str, problem: Problem) -> bool:
         if name != "native" or problem.groups > 1 or not problem.unit_strides:

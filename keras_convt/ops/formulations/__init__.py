@@ -18,6 +18,9 @@ from typing import TypeAlias
 from keras_convt.ops.formulations.by_group import by_group
 from keras_convt.ops.formulations.convolution import convolution
 from keras_convt.ops.formulations.native import native
+from keras_convt.ops.formulations.native_with_products import (
+    native_with_products,
+)
 from keras_convt.ops.formulations.overlap_add import overlap_add
 from keras_convt.ops.formulations.shift_multiply_add import (
     shift_multiply_add,
@@ -34,6 +37,7 @@ Formulation: TypeAlias = Callable[..., Tensor]
 # "by_group" also takes `each`: the formulation of one group.
 FORMULATIONS: dict[str, Formulation] = {
     "native": native,
+    "native_with_products": native_with_products,
     "overlap_add": overlap_add,
     "overlap_add_by_chunk": functools.partial(overlap_add, by_chunk=True),
     "overlap_add_transposed": functools.partial(overlap_add, transposed=True),
