@@ -1,5 +1,6 @@
 """Which formulation is chosen, by backend, engine, device and sizes."""
 
+import dataclasses
 import itertools
 
 import keras
@@ -8,7 +9,12 @@ from keras import ops
 
 from keras_convt.ops.backend import BACKENDS, backend, named
 from keras_convt.ops.backend.generic import Backend
-from keras_convt.ops.choice import check_implementation, choose, supported
+from keras_convt.ops.choice import (
+    check_implementation,
+    choose,
+    refusal,
+    supported,
+)
 from keras_convt.ops.problem import Choice, Context, Problem
 
 ONE_D = {
@@ -37,6 +43,9 @@ SIGNAL = {
     "steps": (500,),
     "positions": 500,
 }
+
+
+FIRST = {"channels_first": True}
 
 
 WIDE = {"channels": 64, "filters": 128}
@@ -566,6 +575,41 @@ RUNNING = {
             | {"positions": None},
             "native",
         ),
+        ("torch-narrow", FIRST, "native"),
+        ("torch-narrow", FIRST | STRIDE_ONE, "native"),
+        ("torch-narrow", FIRST | IMAGE | {"kernel_size": (2, 2)}, "native"),
+        ("torch-narrow", FIRST | {"positions": 8}, "native"),
+        ("torch-narrow", FIRST | LONG | {"positions": 64}, "overlap_add"),
+        ("torch-narrow", FIRST | LONG | {"positions": 65}, "native"),
+        (
+            "torch-narrow",
+            FIRST | {"kernel_size": (1024,), "strides": (256,)},
+            "overlap_add",
+        ),
+        ("torch", FIRST | {"positions": 7813}, "sub_pixel"),
+        ("torch-export", FIRST | {"kernel_size": (2,)}, "overlap_add"),
+        ("torch-narrow", {"positions": 7813, "dtype": "bfloat16"}, "sub_pixel"),
+        (
+            "torch-narrow",
+            {"groups": 128, "filters": 128, "dtype": "float16"},
+            "native",
+        ),
+        ("jax", FIRST | {"kernel_size": (5,)}, "native_with_products"),
+        ("jax", FIRST | STRIDE_ONE, "native_with_products"),
+        ("jax", FIRST | STRIDE_ONE | {"filters": 63}, "overlap_add"),
+        ("jax", FIRST, "overlap_add"),
+        ("jax", {"kernel_size": (5,)}, "overlap_add"),
+        ("jax", FIRST | {"kernel_size": (5,), "positions": 9}, "overlap_add"),
+        (
+            "jax",
+            FIRST | IMAGE | {"kernel_size": (5, 5), "positions": 400},
+            "native_with_products",
+        ),
+        (
+            "jax-export",
+            FIRST | {"kernel_size": (5,), "positions": None},
+            "native",
+        ),
     ],
 )
 def test_the_choice(running, changes, expected):
@@ -670,6 +714,16 @@ def test_what_is_set_for_this_machine_does_not_hinder_an_export(name, engine):
     exported = choose(problem, "winograd", named(name))
     assert exported == choose(problem, backend=named(name))
     assert exported.name == "native"
+
+
+def test_gradients_of_products_are_for_jax():
+    name = "native_with_products"
+    problem = Problem(**ONE_D)
+    assert refusal(name, problem, named("jax")) is None
+    for other in ("numpy", "openvino", "tensorflow", "torch"):
+        assert refusal(name, problem, named(other)) == f"is not for {other}"
+    exported = dataclasses.replace(problem, context=Context("export"))
+    assert choose(exported, name, named("jax")).name == "native"
 
 
 def test_groups_one_after_another_choose_for_one_group():

@@ -7,12 +7,17 @@ import numpy as np
 
 from keras_convt.ops.formulations import FORMULATIONS
 
-NAMES = sorted(FORMULATIONS)
+# On other backends "native_with_products" would be native.
+NAMES = sorted(
+    name
+    for name in FORMULATIONS
+    if name != "native_with_products" or keras.backend.backend() == "jax"
+)
 
 # What it says of what it does not compute.
 REFUSALS = {
     "convolution": "strides of 1",
-    "native_with_products": "is (not for (tensorflow|torch)|for one group)",
+    "native_with_products": "one group",
     "shift_multiply_add": "groups of one channel",
     "winograd": "two strides",
     "winograd_transposed": "two strides",
@@ -22,7 +27,7 @@ REFUSALS = {
 def computes(name, strides, groups, channels, kernel_size, dilation_rate=1):
     """One int for all axes, or one for each."""
     if name == "native_with_products":
-        return keras.backend.backend() == "jax" and groups == 1
+        return groups == 1
     if name == "convolution":
         return np.max(strides) == 1
     if name == "shift_multiply_add":

@@ -164,13 +164,14 @@ class Backend:
         return ops.pad(tensor, zeros)
 
     def crop(self, outputs: Tensor, crops: Crops) -> Tensor:
-        """Crop (left, right) samples off every spatial axis of `outputs`.
+        """Crop (left, right) samples off the axes of `outputs` after the batch.
 
         `left` is at least 0; a negative `right` appends zeros.
         """
         if any(right < 0 for _, right in crops):
-            zeros = [(0, max(-right, 0)) for _, right in crops]
-            outputs = self.pad(outputs, [(0, 0), *zeros, (0, 0)])
+            zeros = [(0, 0), *((0, max(-right, 0)) for _, right in crops)]
+            zeros += [(0, 0)] * (len(outputs.shape) - len(zeros))
+            outputs = self.pad(outputs, zeros)
         if any(left > 0 or right > 0 for left, right in crops):
             outputs = self.cut(
                 outputs, tuple((left, max(right, 0)) for left, right in crops)
