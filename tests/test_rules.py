@@ -55,6 +55,7 @@ def layers(path):
                 steps=steps,
                 dtype=row["dtype"],
                 channels_first=row["data_format"] == "channels_first",
+                whole=row["padding"] == "valid",
                 context=Context(
                     row["engine"],
                     row["device"],

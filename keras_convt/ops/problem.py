@@ -49,6 +49,7 @@ class Problem:
         dtype: Of the inputs and the kernel.
         channels_first: Whether the channels come before the steps in memory,
             in the inputs and in what comes next.
+        whole: Whether nothing is cropped off the sum.
         context: Where the sum is computed.
     """
 
@@ -62,6 +63,7 @@ class Problem:
     steps: Sizes | None = None
     dtype: str = "float32"
     channels_first: bool = False
+    whole: bool = False
     context: Context = Context()
 
     @property

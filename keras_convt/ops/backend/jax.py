@@ -264,11 +264,14 @@ class JAX(Backend):
             # 4x4x4x64 -> 1 k25: 2 / 1, against a convolution's 1 / 1.
             return [Choice("overlap_add", "few steps, a large kernel")]
         if problem.unit_strides:
-            choices = _stride_one(problem)
-            if choices[0].name != "convolution" and _turns_slowly(problem):
-                # 8x128x128 -> 128 k5 1.0 / 17, against overlap-add's 0.8 / 18.
+            if not _turns_slowly(problem):
+                return _stride_one(problem)
+            if problem.whole:
+                # 8x128x128 -> 128 k5 "valid" 1.0 / 20, against overlap-add's
+                # 0.8 / 22 and a convolution's 1.0 / 14.
                 return [Choice("native_with_products", "channels first")]
-            return choices
+            # 16x256x32 -> 32 k3 "same" 1.0 / 1.0, against 0.7 / 0.8.
+            return [Choice("convolution", "stride 1, channels first")]
         if max(problem.chunks) > 2 and _turns_slowly(problem):
             # 8x8x8x128 -> 128 k5 s2 1.0 / 12, against overlap-add's 0.6 / 12;
             # 500x128 -> 64 k9 s4 1.0, against 0.75, and as fast in training.
