@@ -159,6 +159,10 @@ class Backend:
         """`matmul`, with a gradient that is fast where columns are many."""
         return self.matmul(first, second)
 
+    def transpose(self, tensor: Tensor, axes: Sizes) -> Tensor:
+        """A tensor with its axes in another order."""
+        return ops.transpose(tensor, axes)
+
     def pad(self, tensor: Tensor, zeros: Sequence[tuple[int, int]]) -> Tensor:
         """Put zeros around a tensor: a pair (before, after) for each axis."""
         return ops.pad(tensor, zeros)

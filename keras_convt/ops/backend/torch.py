@@ -220,6 +220,10 @@ class Torch(Backend):
             torch_onednn.channels_first(outputs).contiguous()
         )
 
+    def transpose(self, tensor: Tensor, axes: Sizes) -> Tensor:
+        # `keras.ops.transpose` takes 8 microseconds, and this 3.
+        return tensor.permute(axes)
+
     def pad(self, tensor: Tensor, zeros: Sequence[tuple[int, int]]) -> Tensor:
         from torch.nn import functional
 
