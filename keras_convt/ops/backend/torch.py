@@ -372,22 +372,21 @@ class Torch(Backend):
             (1,) * len(strides) if exporting else dilation_rate,
             # litert-torch 0.10 refuses most paddings, and misplaces others:
             # https://github.com/google-ai-edge/litert-torch/issues/316.
-            # oneDNN's gradients of volumes that it crops to less than their
-            # kernel are wrong, or end the process.
             crop_later=torch.compiler.is_exporting()
             or (
                 onednn
                 and steps is not None
-                and len(steps) == 3
-                and (
-                    (torch.is_grad_enabled() and not self._has_wide_vectors)
-                    or geometry.window_within_kernel(steps, strides, crops)
-                )
+                and self._crops_later(steps, strides, crops)
             ),
         )
         # Zeros that the window still wants past the end get their bias later.
-        extended = any(crop != (0, 0) for crop in rest)
-        within = None if extended else bias
+        # Added to what is left of a crop, it makes new memory without gaps,
+        # which takes a quarter less time in the training of small volumes.
+        bias_later = any(
+            right < 0 or (not exporting and (left, right) != (0, 0))
+            for left, right in rest
+        )
+        within = None if bias_later else bias
         arguments = {
             "stride": strides,
             "padding": padding,
@@ -419,7 +418,20 @@ class Torch(Backend):
             outputs = torch_onednn.channels_last(self.crop(outputs, order))
         else:
             outputs = self.crop(torch_onednn.channels_last(outputs), rest)
-        return outputs + bias if extended and bias is not None else outputs
+        return outputs + bias if bias_later and bias is not None else outputs
+
+    def _crops_later(self, steps: Sizes, strides: Sizes, crops: Crops) -> bool:
+        """Whether PyTorch must not crop what oneDNN computes."""
+        import torch
+
+        if len(steps) < 3:
+            return False
+        # Gradients of volumes that oneDNN crops are slow without AVX-512:
+        # 24x24x24x8 -> 16 k5 54 ms, against 26. Of those that it crops to
+        # less than their kernel they are wrong, or end the process.
+        return (
+            torch.is_grad_enabled() and not self._has_wide_vectors
+        ) or geometry.window_within_kernel(steps, strides, crops)
 
 
 # For eager calls of the same sizes. PyTorch's compiler warns of a cache.
