@@ -24,6 +24,7 @@ from keras_convt import arguments
 from keras_convt.convert.nested import inside
 from keras_convt.keras2 import advice
 from keras_convt.layers.base import BaseTranspose
+from keras_convt.ops.backend import backend
 from keras_convt.ops.formulations import FORMULATIONS
 
 RUNTIMES = ("onnxruntime",)
@@ -280,6 +281,9 @@ def _is_gain(ratios: list[float], margin: float) -> bool:
 def _supported(layer: Any) -> Iterator[str]:
     """The implementations that a layer takes, the automatic one first."""
     for name in ("auto", *FORMULATIONS):
+        if name == "native_with_products" and not backend.replaces_gradients:
+            # It would be native.
+            continue
         try:
             type(layer).implementation.check(layer, name, "implementation")
         except ValueError:

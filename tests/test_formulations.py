@@ -10,6 +10,8 @@ from gradients import BACKEND, value_and_gradients
 from keras import ops
 
 import keras_convt
+from keras_convt.ops import core
+from keras_convt.ops.backend import backend
 
 # rank, kernel_size, strides, dilation_rate, groups, padding: each with what
 # one formulation or another has to treat apart.
@@ -217,8 +219,9 @@ def test_without_positions(shape, implementation):
     # Of rules for dtypes, which Keras keeps.
     "ignore:.*Dynamo detected a call to a `functools.lru_cache`:UserWarning"
 )
-@pytest.mark.parametrize("implementation", NAMES)
-def test_one_graph_of_torch_compile(implementation, rng):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("implementation", [*NAMES, "auto"])
+def test_one_graph_of_torch_compile(implementation, dtype, rng):
     import torch
 
     strides, groups = next(
@@ -228,7 +231,7 @@ def test_one_graph_of_torch_compile(implementation, rng):
         if computes(implementation, strides, groups, 4, kernel_size=3)
     )
     x, kernel = (
-        torch.tensor(rng.normal(size=shape)).float()
+        torch.tensor(rng.normal(size=shape)).to(getattr(torch, dtype))
         for shape in ((2, 9, 4), (3, 4 // groups, 4))
     )
 
@@ -240,6 +243,98 @@ def test_one_graph_of_torch_compile(implementation, rng):
     torch.compiler.reset()
     compiled = torch.compile(function, backend="eager", fullgraph=True)
     assert torch.equal(compiled(x, kernel), function(x, kernel))
+
+
+@pytest.mark.skipif(
+    BACKEND != "torch", reason="only PyTorch asks for the processor"
+)
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "padding"),
+    [
+        ((5,), 2, "same"),
+        ((4,), 2, (1, -3)),
+        ((3,), 1, "same"),
+        ((3, 4), 2, "same"),
+        ((3, 3), 2, ((1, 0), (0, -2))),
+        ((3, 2, 3), 2, "same"),
+        ((5, 3, 3), 1, "same"),
+    ],
+)
+def test_with_and_without_wide_vectors(
+    wide, data_format, dtype, kernel_size, strides, padding, rng, monkeypatch
+):
+    """What a processor has changes the way, and not the numbers."""
+    monkeypatch.setattr(backend, "_has_wide_vectors", wide)
+    core._kept_plan.cache_clear()
+    rank = len(kernel_size)
+    x = rng.integers(-3, 4, (2, *(6, 5, 4)[:rank], 3)).astype("float32")
+    kernel = rng.integers(-3, 4, (*kernel_size, 2, 3)).astype("float32")
+    sizes = {"strides": strides, "padding": padding}
+    expected = reference.conv_transpose(x, kernel, **sizes)
+    upstream = rng.integers(-1, 2, expected.shape).astype("float32")
+    first = data_format == "channels_first"
+
+    def weighted(x, kernel):
+        x, kernel = ops.cast(x, dtype), ops.cast(kernel, dtype)
+        y = keras_convt.ops.conv_transpose(
+            ops.moveaxis(x, -1, 1) if first else x,
+            kernel,
+            data_format=data_format,
+            **sizes,
+        )
+        y = ops.moveaxis(y, 1, -1) if first else y
+        return ops.sum(ops.multiply(ops.cast(y, "float32"), upstream))
+
+    value, slopes = value_and_gradients(weighted, [x, kernel])
+    half = dtype != "float32"
+    assert np.isclose(
+        value,
+        (expected * upstream).sum(),
+        rtol=0,
+        atol=(1e-2 if half else 1e-5) * np.abs(expected * upstream).sum(),
+    )
+    exact = reference.gradients(x, kernel, upstream, **sizes)[:2]
+    for slope, right in zip(slopes, exact, strict=True):
+        bound = (2e-2 if half else 1e-5) * np.abs(right).max()
+        np.testing.assert_allclose(slope, right, rtol=0, atol=bound)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX alone replaces gradients")
+def test_derivatives_by_one_argument_and_of_second_order(rng):
+    import jax
+
+    x, kernel = (
+        jax.numpy.asarray(rng.normal(size=size), "float32")
+        for size in ((2, 5, 3), (5, 2, 3))
+    )
+
+    def derivatives(implementation):
+        def function(x, kernel):
+            y = keras_convt.ops.conv_transpose(
+                x, kernel, 2, "same", implementation=implementation
+            )
+            return ops.sum(y**3)
+
+        tangent = ops.ones_like(x)
+        return [
+            jax.grad(function, 0)(x, kernel),
+            jax.grad(function, 1)(x, kernel),
+            jax.jvp(lambda x: function(x, kernel), (x,), (tangent,))[1],
+            jax.hessian(function, 1)(x, kernel),
+            jax.jacfwd(jax.grad(function, 0), 1)(x, kernel),
+            jax.vmap(jax.grad(function), (0, None))(x[:, None], kernel),
+        ]
+
+    for got, right in zip(
+        derivatives("native_with_products"),
+        derivatives("overlap_add"),
+        strict=True,
+    ):
+        scale = np.abs(right).max()
+        np.testing.assert_allclose(got, right, rtol=0, atol=1e-5 * scale)
 
 
 def test_an_unknown_implementation():

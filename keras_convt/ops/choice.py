@@ -19,7 +19,7 @@ MANY_CHUNKS = 4
 
 # Of Winograd's on JAX, every other step is a gather where sizes are open, which
 # jax2onnx cannot always convert (0.17), and a graph of PyTorch would hold for
-# even or for odd numbers of steps. The third is for training.
+# even or for odd numbers of steps. The third is about gradients.
 NOT_FOR_EXPORTS = ("winograd", "winograd_transposed", "native_with_products")
 
 # Groups from which a loop over them makes graphs too large.
@@ -59,6 +59,8 @@ def choose(
         one_group = dataclasses.replace(
             problem,
             groups=1,
+            # Put together, the groups have their channels last.
+            channels_first=False,
             channels=problem.channels // problem.groups,
             filters=problem.filters // problem.groups,
         )
@@ -70,10 +72,14 @@ def choose(
 def supported(problem: Problem, backend: Backend = active) -> tuple[str, ...]:
     """The formulations that compute a problem, right within the tests' bounds.
 
-    `choose` is stricter: of those, it takes only what `is_exact`.
+    `choose` is stricter: of those, it takes only what `is_exact`. What is the
+    same as another one on this backend is left out.
     """
     return tuple(
-        name for name in FORMULATIONS if not refusal(name, problem, backend)
+        name
+        for name in FORMULATIONS
+        if not refusal(name, problem, backend)
+        and (name != "native_with_products" or backend.replaces_gradients)
     )
 
 

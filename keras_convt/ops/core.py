@@ -320,7 +320,8 @@ def _plan(
         steps=steps if all(isinstance(n, int) for n in steps) else None,
         dtype=keras.backend.standardize_dtype(dtype),
         channels_first=channels_first,
-        whole=all(left <= 0 and right <= 0 for left, right in crops),
+        whole=window is None
+        and all(left <= 0 and right <= 0 for left, right in crops),
         context=context,
     )
     return Plan(

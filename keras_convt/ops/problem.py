@@ -47,8 +47,8 @@ class Problem:
         steps: Input steps, one int for each axis, or None where one of them
             is not known.
         dtype: Of the inputs and the kernel.
-        channels_first: Whether the channels come before the steps in memory,
-            in the inputs and in what comes next.
+        channels_first: Whether the inputs have their channels before their
+            steps, and the layer that follows wants them there.
         whole: Whether nothing is cropped off the sum.
         context: Where the sum is computed.
     """

@@ -55,6 +55,17 @@ MODELS = {
         2,
         lambda: [keras_convt.Conv2DTranspose(6, 4, 2, "same")],
     ),
+    "many filters at stride 1": (
+        1,
+        lambda: [keras_convt.Conv1DTranspose(40, 3, padding="same")],
+    ),
+    "2D many filters": (
+        2,
+        lambda: [
+            keras_convt.Conv2DTranspose(128, 3),
+            keras_convt.Conv2DTranspose(16, 2, 2),
+        ],
+    ),
     "2D few filters": (
         2,
         lambda: [

@@ -2,22 +2,15 @@
 
 import math
 
-import keras
 import numpy as np
 
 from keras_convt.ops.formulations import FORMULATIONS
 
-# On other backends "native_with_products" would be native.
-NAMES = sorted(
-    name
-    for name in FORMULATIONS
-    if name != "native_with_products" or keras.backend.backend() == "jax"
-)
+NAMES = sorted(FORMULATIONS)
 
 # What it says of what it does not compute.
 REFUSALS = {
     "convolution": "strides of 1",
-    "native_with_products": "one group",
     "shift_multiply_add": "groups of one channel",
     "winograd": "two strides",
     "winograd_transposed": "two strides",
@@ -26,8 +19,6 @@ REFUSALS = {
 
 def computes(name, strides, groups, channels, kernel_size, dilation_rate=1):
     """One int for all axes, or one for each."""
-    if name == "native_with_products":
-        return groups == 1
     if name == "convolution":
         return np.max(strides) == 1
     if name == "shift_multiply_add":

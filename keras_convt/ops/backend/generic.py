@@ -39,6 +39,9 @@ class Backend:
     # the graph, and not one of Python for the steps that are there.
     loops_in_graph: ClassVar[bool] = True
 
+    # Whether `with_gradients_of` does what it says.
+    replaces_gradients: ClassVar[bool] = False
+
     # Whether `as_one_program` compiles. A transposed convolution, which is
     # called most often, asks before it builds the call.
     compiles_eager_calls: ClassVar[bool] = False
@@ -53,7 +56,7 @@ class Backend:
         return Context("eager", "unknown")
 
     def has_channels_first(self, inputs: Tensor, data_format: str) -> bool:
-        """Whether the channels of `inputs` come first in memory."""
+        """Whether the channels of `inputs` come before their steps."""
         return data_format == "channels_first"
 
     def refusal(self, name: str, problem: Problem) -> str | None:
@@ -61,8 +64,6 @@ class Backend:
 
         Only of what holds here and not elsewhere.
         """
-        if name == "native_with_products":
-            return f"is not for {self.name}"
         return None
 
     def is_exact(self, name: str, problem: Problem) -> bool:
@@ -144,8 +145,10 @@ class Backend:
                 each tensor.
             tensors: The tensors.
             settings: Their other arguments.
+
+        Here the gradients are those of the first function.
         """
-        raise NotImplementedError
+        return values(*tensors, *settings)
 
     def matmul(self, first: Tensor, second: Tensor) -> Tensor:
         """Product of `(..., channels)` and `(channels, columns)`."""
@@ -168,9 +171,10 @@ class Backend:
         return ops.pad(tensor, zeros)
 
     def crop(self, outputs: Tensor, crops: Crops) -> Tensor:
-        """Crop (left, right) samples off the axes of `outputs` after the batch.
+        """Crop (left, right) samples off every spatial axis of `outputs`.
 
-        `left` is at least 0; a negative `right` appends zeros.
+        `left` is at least 0; a negative `right` appends zeros. PyTorch's own
+        also has a pair for the channels, where they come first.
         """
         if any(right < 0 for _, right in crops):
             zeros = [(0, 0), *((0, max(-right, 0)) for _, right in crops)]

@@ -5,7 +5,9 @@ forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
 them.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,8 +35,8 @@ MANY_ROWS = 16
 # Channels of a signal for which the transposed kernel trains faster.
 FEW_CHANNELS = 32
 
-# Columns for each channel, and weights for each position, of what XLA sums up
-# faster with the channels first than it turns products round.
+# Columns for each channel from which turning them round takes long, and weights
+# for each position up to which XLA's own convolution does not.
 MANY_COLUMNS = 2
 MANY_WEIGHTS = 4096
 
@@ -47,6 +49,7 @@ class JAX(Backend):
 
     measured_devices = ("cpu",)
     compiles_eager_calls = True
+    replaces_gradients = True
 
     def context(self, inputs: Tensor) -> Context:
         import jax
@@ -64,11 +67,6 @@ class JAX(Backend):
             (platform,) = {device.platform for device in inputs.devices()}
             return Context("eager", platform)
         return Context("eager", jax.default_backend())
-
-    def refusal(self, name: str, problem: Problem) -> str | None:
-        if name != "native_with_products":
-            return super().refusal(name, problem)
-        return "is for one group" if problem.groups > 1 else None
 
     def is_open_size(self, size: Any) -> bool:
         from jax import export
@@ -176,15 +174,22 @@ class JAX(Backend):
         settings: tuple[Any, ...],
     ) -> Tensor:
         import jax
+        from jax.custom_derivatives import SymbolicZero
 
         def slope(primals: Any, tangents: Any) -> tuple[Tensor, Tensor]:
             (first, second), (by_first, by_second) = primals, tangents
-            return function(first, second), gradients(
-                by_first, second, *settings
-            ) + gradients(first, by_second, *settings)
+            parts = []
+            # A product of zeros would take as long as another one.
+            if not isinstance(by_first, SymbolicZero):
+                parts.append(gradients(by_first, second, *settings))
+            if not isinstance(by_second, SymbolicZero):
+                parts.append(gradients(first, by_second, *settings))
+            outputs = function(first, second)
+            zero = jax.numpy.zeros_like(outputs)
+            return outputs, functools.reduce(operator.add, parts or [zero])
 
         function = jax.custom_jvp(lambda *each: values(*each, *settings))
-        function.defjvp(slope)
+        function.defjvp(slope, symbolic_zeros=True)
         return function(*tensors)
 
     def matmul_of_rows(self, first: Tensor, second: Tensor) -> Tensor:
@@ -273,8 +278,8 @@ class JAX(Backend):
             # 16x256x32 -> 32 k3 "same" 1.0 / 1.0, against 0.7 / 0.8.
             return [Choice("convolution", "stride 1, channels first")]
         if max(problem.chunks) > 2 and _turns_slowly(problem):
-            # 8x8x8x128 -> 128 k5 s2 1.0 / 12, against overlap-add's 0.6 / 12;
-            # 500x128 -> 64 k9 s4 1.0, against 0.75, and as fast in training.
+            # 8x8x8x128 -> 128 k5 s2 1.0 / 12, against overlap-add's 0.6 / 13;
+            # 8x256x64 -> 64 k5 s2 1.0 / 10, against 0.9 / 13.
             return [Choice("native_with_products", "channels first")]
         if problem.too_many_terms:
             # 2x4096x32 -> 16 k64 s2: 4 / 10, against overlap-add's 1.2 / 6
@@ -357,14 +362,17 @@ def _has_few_channels(problem: Problem) -> bool:
 
 
 def _turns_slowly(problem: Problem) -> bool:
-    """Whether XLA turns products of all taps round, instead of their sums.
+    """Whether XLA turns what each tap contributes round, and not the sums.
 
-    It does so for outputs with the channels first, where several products are
-    added up. Nothing that an export could keep makes it do otherwise.
+    It does so where the outputs have their channels first. It would not if it
+    were told the layout of the sums, but then jax.export and jax2onnx refuse
+    the program (JAX 0.10.2, jax2onnx 0.17.1).
     """
     return (
         problem.channels_first
         and problem.rank < 3
+        and problem.taps <= MANY_TAPS
+        and problem.dtype == "float32"
         and not problem.dilated
         and not problem.too_many_terms
         and problem.columns >= MANY_COLUMNS * problem.channels

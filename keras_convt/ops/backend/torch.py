@@ -104,13 +104,13 @@ class Torch(Backend):
             # https://github.com/google-ai-edge/litert-torch/issues/604
             # (0.10.0): other values, without an error.
             return "is exported wrong with groups and strides that differ"
-        return super().refusal(name, problem)
+        return None
 
     def is_exact(self, name: str, problem: Problem) -> bool:
         if name != "native" or problem.groups > 1 or not problem.unit_strides:
             return True
-        if problem.channels_first:
-            # Its own error, because that is what the built-in layer calls.
+        if problem.channels_first and not problem.context.wide_vectors:
+            # The built-in layer calls the same kernel, with the same error.
             return True
         # Where it adds one product after another; `conv_transpose` copies
         # inputs of many channels, so that it does not.
@@ -126,7 +126,7 @@ class Torch(Backend):
             and not context.exports
             and not context.wide_vectors
         ):
-            # As `run` computes it.
+            # `run` computes it in float32.
             problem = dataclasses.replace(problem, dtype="float32")
         return torch_rules.ranked(problem)
 
@@ -171,22 +171,28 @@ class Torch(Backend):
         bias: Tensor | None,
         *sizes: Any,
     ) -> Tensor:
-        if (
-            self._has_wide_vectors
-            or not _half_on_cpu(inputs)
-            or torch_onednn.exporting()
-        ):
+        if not self._multiplies_in_float32(inputs):
             return formulation(inputs, kernel, bias, *sizes)
-        # Without AVX-512, PyTorch's products of bfloat16 take 7 to 40 times
-        # as long as those of float32 (2.13): 500x256 -> 128 k16 s8 66 / 740
-        # ms, against 9 / 29.
+        # With AVX2, PyTorch's products of bfloat16 take 7 to 30 times as long
+        # as those of float32 (2.13): 500x256 -> 128 k16 s8 66 / 740 ms, against
+        # 9 / 24.
         outputs = formulation(*_in_float32(inputs, kernel, bias), *sizes)
         return outputs.to(inputs.dtype)
+
+    def _multiplies_in_float32(self, tensor: Tensor) -> bool:
+        """Whether products of half precision are slower than in float32."""
+        return (
+            not self._has_wide_vectors
+            and _half_on_cpu(tensor)
+            and not torch_onednn.exporting()
+        )
 
     def matmul(self, first: Tensor, second: Tensor) -> Tensor:
         import torch
         from torch.nn import functional
 
+        if self._multiplies_in_float32(first):
+            return self.matmul(first.float(), second.float()).to(first.dtype)
         *positions, channels = first.shape
         rows, columns = math.prod(positions), second.shape[-1]
         if (
@@ -221,6 +227,10 @@ class Torch(Backend):
         )
 
     def transpose(self, tensor: Tensor, axes: Sizes) -> Tensor:
+        import torch
+
+        if not isinstance(tensor, torch.Tensor):
+            return super().transpose(tensor, axes)
         # `keras.ops.transpose` takes 8 microseconds, and this 3.
         return tensor.permute(axes)
 
@@ -411,9 +421,10 @@ class Torch(Backend):
                 groups=groups,
                 **arguments,
             )
-        if outputs.is_contiguous() and not exporting:
-            # In the order that they have in memory. PyTorch would put the
-            # gradient of a crop in the other order, and copy it back.
+        if not exporting and outputs.is_contiguous():
+            # They are cropped in the order that they have in memory. PyTorch
+            # would put the gradient of a crop in the other order, and copy it
+            # back.
             order: Crops = ((0, 0), *rest)
             outputs = torch_onednn.channels_last(self.crop(outputs, order))
         else:

@@ -50,7 +50,8 @@ MANY_POSITIONS = 1000
 # Taps of a volume up to which its own kernel is faster than a convolution.
 FEW_TAPS = 64
 
-# Filters of an image up to which onnxruntime is slow at a convolution.
+# Filters of an image or a volume up to which onnxruntime is slow at a
+# convolution; of a signal they are four times as many.
 FEW_FILTERS = 8
 
 # Passes over the outputs that cost as much as what they save.
@@ -95,6 +96,7 @@ def ranked(problem: Problem) -> list[Choice]:
         and problem.kernel_size == problem.strides
         and not problem.dilated
         and problem.context.gradients
+        and not exporting
     ):
         # In training 16x16x16x32 -> 16 k2 s2 1.7 with wide vectors and 1.3
         # without, against native's 1.1 and 1.0; 8x512x256 -> 128 k2 s2 1.8
@@ -133,18 +135,23 @@ def _channels_first(problem: Problem) -> list[Choice]:
     what comes out of it turned back, which costs more than it saves unless
     native is very slow.
     """
+    native = Choice("native", "channels first")
+    if problem.unit_strides:
+        choices = _stride_one(problem)
+        # 8x512x64 -> 64 k9 1.7 / 1.0, against a convolution's 1.3 / 1.0.
+        return [native] if choices[0].name == "convolution" else choices
     if problem.rank == 1 and not problem.too_many_terms:
         if problem.taps >= LARGE_KERNEL:
-            # WaveGlow 2.3 / 1.8 and iSTFT 2.2 / 1.3, against native's 0.9 /
-            # 0.95 and 1.1 / 1.1.
+            # WaveGlow 2.1 / 1.9 and iSTFT 1.8 / 1.2, against native's 0.9 /
+            # 0.9 and 1.0 / 1.0.
             return [Choice("overlap_add", "channels first, a large kernel")]
         if _few_positions(problem, WEIGHTS_A_STEP):
-            # 512 -> 256 k16 s8 at 50 steps 3.0 / 2.5, against native's 1.2 /
-            # 1.4. With 500 steps, 256 -> 128, 0.9 / 1.0, against 1.2 / 1.0.
+            # 512 -> 256 k16 s8 at 50 steps 3.6 / 2.7, against native's 1.7 /
+            # 1.2. With 500 steps, 256 -> 128, 0.8 / 0.8, against 1.0 / 1.0.
             return [Choice("overlap_add", "channels first, few positions")]
-    # 4x32x32x64 -> 64 k4 s2 1.4 / 1.2, 8x512x64 -> 64 k9 s1 1.8 / 1.1, others
-    # 1.0 / 1.0: the built-in layer has the same kernel.
-    return [Choice("native", "channels first")]
+    # 4x32x32x64 -> 64 k4 s2 1.4 / 1.2, most others 1.0 / 1.0: the built-in
+    # layer has the same kernel.
+    return [native]
 
 
 def _signal(problem: Problem) -> list[Choice]:
@@ -261,7 +268,7 @@ def _stride_one(problem: Problem) -> list[Choice]:
     choices = [Choice("convolution", "stride 1")]
     if problem.context.exports:
         few = FEW_FILTERS if problem.rank > 1 else 4 * FEW_FILTERS
-        if problem.filters <= few:
+        if problem.filters <= few and problem.taps > 1 and not problem.dilated:
             # In onnxruntime, against a convolution: 64x64x64 -> 3 k9 5.3,
             # 4x2048x192 -> 1 k7 2.0, 16x16x16x32 -> 4 k3 2.7; 64 -> 16 filters
             # in 2D 1.0, 64 -> 64 0.75.
