@@ -148,11 +148,20 @@ def function_of(axes: int) -> Any:
 
 
 def copied(tensor: Tensor) -> Tensor:
-    """A copy whose elements are in the order of its axes."""
+    """A tensor whose elements are in the order of its axes, most often a copy.
+
+    Of one step, or of one channel, the elements are in any order, and oneDNN
+    takes another one for granted. So these are copied as well.
+    """
     import torch
 
-    # Not `contiguous()`: of one step, or one channel, that is true in any
-    # order, and oneDNN then takes another one for granted.
+    ordered = (
+        not exporting()
+        and all(n > 1 for n in tensor.shape[1:])
+        and tensor.is_contiguous()
+    )
+    if ordered:
+        return tensor
     return tensor.clone(memory_format=torch.contiguous_format)
 
 

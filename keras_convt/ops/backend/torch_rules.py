@@ -137,9 +137,18 @@ def _channels_first(problem: Problem) -> list[Choice]:
     """
     native = Choice("native", "channels first")
     if problem.unit_strides:
-        choices = _stride_one(problem)
-        # 8x512x64 -> 64 k9 1.7 / 1.0, against a convolution's 1.3 / 1.0.
-        return [native] if choices[0].name == "convolution" else choices
+        # 8x512x64 -> 64 k9 1.7 / 1.0, against a convolution's 1.3 / 1.0, and
+        # 4x2048x192 -> 1 k7 1.0 / 1.0, against a product's 0.6 / 0.7.
+        return [native]
+    choices = _image(problem)
+    if choices:
+        # 4x8x8x2048 -> 512 k4 s2 2.9 / 1.4, against native's 1.2 / 1.1;
+        # 16x16x21 -> 21 k16 s8 1.7 / 1.5, against 1.0 / 1.0.
+        return choices
+    many = max(problem.chunks) >= MANY_CHUNKS and problem.taps >= MANY_TAPS
+    if problem.rank == 1 and many and not problem.dilated:
+        # 8000x1 -> 1 k512 s2 8 / 12, against native's 1.0 / 1.1.
+        return [Choice("sub_pixel_convolution", "channels first, many chunks")]
     if problem.rank == 1 and not problem.too_many_terms:
         if problem.taps >= LARGE_KERNEL:
             # WaveGlow 2.1 / 1.9 and iSTFT 1.8 / 1.2, against native's 0.9 /
