@@ -185,10 +185,10 @@ class JAX(Backend):
             if not isinstance(by_second, SymbolicZero):
                 parts.append(gradients(first, by_second, *settings))
             outputs = function(first, second)
-            zero = jax.numpy.zeros_like(outputs)
+            zero = ops.zeros_like(outputs)
             return outputs, functools.reduce(operator.add, parts or [zero])
 
-        function = jax.custom_jvp(lambda *each: values(*each, *settings))
+        function: Any = jax.custom_jvp(lambda *each: values(*each, *settings))
         function.defjvp(slope, symbolic_zeros=True)
         return function(*tensors)
 
