@@ -80,7 +80,7 @@ class Torch(Backend):
 
     def has_channels_first(self, inputs: Tensor, data_format: str) -> bool:
         # What PyTorch's convolutions of signals return has them there.
-        return super().has_channels_first(inputs, data_format) or (
+        return data_format == "channels_first" or (
             self._onednn(inputs)
             and torch_onednn.signal_has_channels_first(inputs)
         )
@@ -421,14 +421,17 @@ class Torch(Backend):
                 groups=groups,
                 **arguments,
             )
-        if not exporting and outputs.is_contiguous():
+        cropped = any(crop != (0, 0) for crop in rest)
+        if cropped and not exporting and outputs.is_contiguous():
             # They are cropped in the order that they have in memory. PyTorch
             # would put the gradient of a crop in the other order, and copy it
             # back.
             order: Crops = ((0, 0), *rest)
             outputs = torch_onednn.channels_last(self.crop(outputs, order))
         else:
-            outputs = self.crop(torch_onednn.channels_last(outputs), rest)
+            outputs = torch_onednn.channels_last(outputs)
+            if cropped:
+                outputs = self.crop(outputs, rest)
         return outputs + bias if bias_later and bias is not None else outputs
 
     def _crops_later(self, steps: Sizes, strides: Sizes, crops: Crops) -> bool:
