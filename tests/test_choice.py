@@ -9,11 +9,7 @@ from keras import ops
 
 from keras_convt.ops.backend import BACKENDS, backend, named
 from keras_convt.ops.backend.generic import Backend
-from keras_convt.ops.choice import (
-    check_implementation,
-    choose,
-    supported,
-)
+from keras_convt.ops.choice import check_implementation, choose, supported
 from keras_convt.ops.problem import Choice, Context, Problem
 
 ONE_D = {

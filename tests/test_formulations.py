@@ -10,7 +10,6 @@ from gradients import BACKEND, value_and_gradients
 from keras import ops
 
 import keras_convt
-from keras_convt.ops import core
 from keras_convt.ops.backend import backend
 
 # rank, kernel_size, strides, dilation_rate, groups, padding: each with what
@@ -268,7 +267,6 @@ def test_with_and_without_wide_vectors(
 ):
     """What a processor has changes the way, and not the numbers."""
     monkeypatch.setattr(backend, "_has_wide_vectors", wide)
-    core._kept_plan.cache_clear()
     rank = len(kernel_size)
     x = rng.integers(-3, 4, (2, *(6, 5, 4)[:rank], 3)).astype("float32")
     kernel = rng.integers(-3, 4, (*kernel_size, 2, 3)).astype("float32")
