@@ -268,6 +268,10 @@ class JAX(Backend):
         ):
             # 4x4x4x64 -> 1 k25: 2 / 1, against a convolution's 1 / 1.
             return [Choice("overlap_add", "few steps, a large kernel")]
+        if problem.context.engine == "eager" and problem.rank == 2:
+            image = _eager_image(problem)
+            if image:
+                return image
         if problem.unit_strides:
             if not _turns_slowly(problem):
                 return _stride_one(problem)
@@ -295,22 +299,19 @@ class JAX(Backend):
                 # 211 / 63.
                 return [Choice("overlap_add_by_chunk", "taps do not overlap")]
         two_strides = xla.two_strides(problem)
-        if two_strides:
+        # In an eager call each new length is compiled, and Winograd's sums
+        # take 2 to 3 times as long to compile as the built-in layer.
+        if two_strides and problem.context.engine != "eager":
             return two_strides
         if _has_few_channels(problem):
             # 32x64x32 -> 32 k3 s2: 1.3 / 22, against overlap-add's 1.4 / 19.
             return [Choice("overlap_add_transposed", "few channels, long")]
-        positions = problem.positions or 0
         # XLA differentiates its input-dilated convolution into one that is 10
         # to 40 times slower than the two matrix products this becomes
         # (https://github.com/jax-ml/jax/issues/31662, JAX 0.10.2), and fuses
         # the sums: 1.8 / 14.
         choices = [Choice("overlap_add", "its gradients are matrix products")]
-        large = (
-            positions >= problem.columns
-            and positions * problem.columns >= MANY_CONTRIBUTIONS
-        ) or min(problem.strides) >= LARGE_STRIDE
-        if problem.rank > 1 and problem.two_whole_chunks and large:
+        if problem.rank > 1 and _is_large(problem):
             # 4x32x32x64 -> 64 k4 s2: 1.2 / 15, against overlap-add's 1.1 / 8;
             # 64x64x32 -> 32 k4 s2 1.3 / 24, against 1.2 / 20.
             # FCN: 16x16x21 -> 21 k16 s8 1.5 / 8, against 1.8 / 4.
@@ -343,6 +344,38 @@ def _exported(problem: Problem) -> list[Choice]:
     if problem.kernel_size == problem.strides:
         return [Choice("overlap_add", "exported, taps that do not overlap")]
     return [Choice("native", "exported")]
+
+
+def _eager_image(problem: Problem) -> list[Choice]:
+    """Formulations of an image that compile as fast as the built-in layer.
+
+    An eager call compiles anew for each size, and asks for no gradients: of
+    what is differentiated, JAX hands on tracers.
+    """
+    if problem.dilated or max(problem.chunks) == 1:
+        return []
+    if problem.unit_strides:
+        # 4x32x32x64 -> 3 k3: overlap-add compiles 2.6 times as long.
+        return [Choice("convolution", "eager, an image, stride 1")]
+    if _is_large(problem):
+        # 4x32x32x64 -> 64 k4 s2, forward: 1.4, against sub-pixel's 1.2, which
+        # compiles 3.5 times as long as the built-in layer.
+        return [Choice("sub_pixel_convolution", "eager, an image, k = 2 s")]
+    if 4 * (problem.positions or 0) >= problem.columns:
+        # 8x8x8x128 -> 128 k5 s2, forward: 1.0, as overlap-add, which compiles
+        # 2.5 times as long.
+        return [Choice("native", "eager, an image")]
+    return []
+
+
+def _is_large(problem: Problem) -> bool:
+    """Whether an image is large, with a kernel two strides long."""
+    positions = problem.positions or 0
+    large = (
+        positions >= problem.columns
+        and positions * problem.columns >= MANY_CONTRIBUTIONS
+    ) or min(problem.strides) >= LARGE_STRIDE
+    return large and problem.two_whole_chunks
 
 
 def _is_tall(problem: Problem) -> bool:

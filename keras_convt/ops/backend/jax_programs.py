@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,15 @@ import numpy as np
 
 from keras_convt.geometry import effective_kernel
 from keras_convt.ops.types import Crops, Sizes, Tensor
+
+# An eager call compiles a program for each new length. These take XLA half the
+# time to compile, or less, and the program is as fast: means of 1D, 2D and 3D
+# layers are 0.78, 1.3 and 0.4 times the built-in's time for a new length,
+# and 1.8, 2.8 and 0.8 without them (JAX 0.10.2).
+QUICK_TO_COMPILE = {
+    "xla_backend_optimization_level": 1,
+    "xla_cpu_use_fusion_emitters": False,
+}
 
 
 def as_one_program(
@@ -26,26 +36,60 @@ def as_one_program(
     import jax
 
     given = [tensor for tensor in tensors if tensor is not None]
-    traced = any(isinstance(tensor, jax.core.Tracer) for tensor in given)
     if not all(isinstance(tensor, jax.Array) for tensor in given) or (
         # A derivative or a map may be computed eagerly, too.
-        traced and _within_program()
+        _within_program()
     ):
         return function(*tensors, *settings)
-    return _program(function, len(tensors), len(settings))(*tensors, *settings)
+    traced = any(isinstance(tensor, jax.core.Tracer) for tensor in given)
+    # JAX gives no options to a program that it differentiates (0.10.2).
+    program = _program(function, len(tensors), len(settings), quick=not traced)
+    return program(*tensors, *settings)
 
 
 @functools.cache
 def _program(
-    function: Callable[..., Tensor], tensors: int, settings: int
+    function: Callable[..., Tensor], tensors: int, settings: int, quick: bool
 ) -> Any:
     import jax
 
     # JAX keeps a program by the settings, and by the shapes of the tensors:
     # it does not keep the tensors.
     return jax.jit(
-        function, static_argnums=tuple(range(tensors, tensors + settings))
+        function,
+        static_argnums=tuple(range(tensors, tensors + settings)),
+        compiler_options=compiler_options() if quick else None,
     )
+
+
+def compiler_options() -> dict[str, Any]:
+    """Of `QUICK_TO_COMPILE`, those that this JAX knows.
+
+    What the user sets in `XLA_FLAGS` is left out. So is all of it on a GPU,
+    for whose programs XLA has other options.
+    """
+    import jax
+
+    if jax.default_backend() != "cpu":
+        return {}
+    flags = os.environ.get("XLA_FLAGS", "")
+    return {
+        name: value
+        for name, value in QUICK_TO_COMPILE.items()
+        if name not in flags and _is_known(name, value)
+    }
+
+
+@functools.cache
+def _is_known(name: str, value: Any) -> bool:
+    import jax
+
+    try:
+        jax.jit(jax.lax.neg, compiler_options={name: value})(_constant())
+    except RuntimeError:
+        # XLA has no such option.
+        return False
+    return True
 
 
 def _within_program() -> bool:
