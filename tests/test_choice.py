@@ -91,6 +91,8 @@ VOLUME = {
 
 
 RUNNING = {
+    "jax": ("jax", "xla"),
+    "jax-eager": ("jax", "eager"),
     "tensorflow-xla": ("tensorflow", "xla"),
     "tensorflow": ("tensorflow", "graph"),
     "tensorflow-eager": ("tensorflow", "eager"),
@@ -334,12 +336,42 @@ RUNNING = {
             | {"dilation_rate": (2, 2, 2)},
             "overlap_add",
         ),
+        ("jax-eager", SIGNAL, "overlap_add"),
+        ("jax-eager", SIGNAL | {"positions": None}, "overlap_add"),
+        ("jax-eager", IMAGE, "sub_pixel_convolution"),
+        (
+            "jax-eager",
+            IMAGE | {"kernel_size": (3, 3), "positions": 2048},
+            "native",
+        ),
+        (
+            "jax-eager",
+            IMAGE | {"kernel_size": (3, 3), "positions": 64},
+            "overlap_add",
+        ),
+        (
+            "jax-eager",
+            IMAGE | {"kernel_size": (2, 2)},
+            "overlap_add_transposed",
+        ),
+        (
+            "jax-eager",
+            COLORS | {"kernel_size": (3, 3), "positions": 4096},
+            "convolution",
+        ),
+        ("jax-eager", VOLUME, "overlap_add"),
         ("jax", {"groups": 4}, "by_group"),
         ("jax", {"groups": 64}, "overlap_add"),
         ("tensorflow", {}, "native"),
         ("tensorflow", {"positions": None}, "native"),
         ("tensorflow", {"positions": 40}, "overlap_add"),
         ("tensorflow-eager", {"positions": 40}, "native"),
+        ("tensorflow-eager", {"kernel_size": (2,)}, "native"),
+        (
+            "tensorflow-eager",
+            IMAGE | {"steps": (1, 1), "positions": 64, "strides": (1, 1)},
+            "native",
+        ),
         ("tensorflow", {"kernel_size": (2,)}, "overlap_add"),
         ("tensorflow", IMAGE | {"kernel_size": (2, 2)}, "native"),
         ("tensorflow", {"kernel_size": (1024,)}, "native"),
@@ -780,7 +812,8 @@ def test_groups_one_after_another_choose_for_one_group():
 def test_what_is_not_exact_enough_is_not_chosen():
     """Though it is faster, and computed if the caller sets it."""
     image = {"strides": (2, 2), "dilation_rate": (1, 1), "positions": 10_000}
-    problem = Problem(**(ONE_D | image | {"kernel_size": (4, 4)}))
+    image |= {"context": Context("xla", "cpu"), "kernel_size": (4, 4)}
+    problem = Problem(**(ONE_D | image))
     assert choose(problem, backend=named("jax")).name == "sub_pixel"
     volume = {"kernel_size": (4,) * 3, "strides": (2,) * 3}
     volume |= {"dilation_rate": (1,) * 3, "positions": 1000}

@@ -78,7 +78,9 @@ def programs():
 
 @each_call
 def test_a_new_length_compiles_one_program(name, rng, programs):
-    layer, *_ = call_of(name, rng)
+    layer, first, _, call, _ = call_of(name, rng)
+    # The first call of a process finds out where it is, too.
+    layer(keras.ops.convert_to_tensor(first), **call)
     _, x, arguments, call, _ = call_of(name, rng, steps=6)
     x = keras.ops.convert_to_tensor(x)
     expected = expected_of(x, layer.get_weights(), arguments, call)
@@ -90,6 +92,36 @@ def test_a_new_length_compiles_one_program(name, rng, programs):
     before = len(programs)
     layer(x, **call)
     assert len(programs) == before
+
+
+@each_call
+@pytest.mark.parametrize("flags", ["", "--xla_backend_optimization_level=0"])
+def test_programs_that_compile_fast_compute_the_same(
+    name, flags, rng, monkeypatch
+):
+    """As without `XLA_FLAGS`, or with those of a user, whatever it is here."""
+    from keras_convt.ops.backend import jax_programs
+
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    options = jax_programs.compiler_options()
+    assert ("xla_backend_optimization_level" in options) == (not flags)
+    jax_programs._program.cache_clear()
+    try:
+        layer, x, _, call, expected = call_of(name, rng)
+        y = layer(keras.ops.convert_to_tensor(x), **call)
+    finally:
+        jax_programs._program.cache_clear()
+    assert_close(y, expected, VALUES)
+
+
+def test_an_eager_call_within_a_program_of_the_users(rng):
+    """JAX gives options to a program of its own, and to no part of one."""
+    import jax
+
+    layer, x, _, call, expected = call_of("overlap-add", rng)
+    constant = keras.ops.convert_to_tensor(x)
+    y = jax.jit(lambda scale: scale * layer(constant, **call))(1.0)
+    assert_close(y, expected, VALUES)
 
 
 def test_a_mask_is_two_more_programs(rng, programs):
