@@ -242,7 +242,12 @@ RUNNING = {
             STRIDE_ONE | {"kernel_size": (3, 3), "filters": 42},
             "overlap_add",
         ),
-        ("tensorflow-xla", COLORS, "overlap_add_transposed"),
+        ("tensorflow-xla", COLORS, "overlap_add"),
+        (
+            "tensorflow-xla",
+            COLORS | {"kernel_size": (7, 7), "channels": 32},
+            "overlap_add_transposed",
+        ),
         ("tensorflow-xla", COLORS | {"channels": 11}, "native"),
         ("tensorflow-xla", COLORS | {"filters": 5}, "native"),
         ("tensorflow-xla", COLORS | {"kernel_size": (11, 11)}, "native"),
@@ -270,7 +275,6 @@ RUNNING = {
             {"kernel_size": (8,), "positions": None},
             "overlap_add",
         ),
-        ("tensorflow-xla", IMAGE | {"channels": 64}, "sub_pixel"),
         ("tensorflow-xla", IMAGE | {"channels": 65}, "native"),
         ("tensorflow-xla", IMAGE | {"kernel_size": (3, 3)}, "native"),
         (
@@ -367,6 +371,43 @@ RUNNING = {
         ("tensorflow", {"positions": 40}, "overlap_add"),
         ("tensorflow-eager", {"positions": 40}, "native"),
         ("tensorflow-eager", {"kernel_size": (2,)}, "native"),
+        ("tensorflow-eager", VOLUME, "native_with_products"),
+        ("tensorflow-eager", VOLUME | {"positions": 100_000}, "native"),
+        ("tensorflow-eager", VOLUME | {"strides": (1, 1, 1)}, "native"),
+        ("tensorflow", VOLUME, "native"),
+        (
+            "tensorflow",
+            {"kernel_size": (64,), "strides": (2,), "positions": 8000},
+            "sub_pixel_convolution",
+        ),
+        (
+            "tensorflow",
+            IMAGE
+            | {"kernel_size": (16, 16), "strides": (8, 8)}
+            | {"channels": 21, "filters": 21, "positions": 256},
+            "sub_pixel",
+        ),
+        (
+            "tensorflow",
+            IMAGE | {"kernel_size": (16, 16), "strides": (8, 8)},
+            "native",
+        ),
+        ("tensorflow-xla", VOLUME, "overlap_add_transposed"),
+        (
+            "tensorflow-xla",
+            {"kernel_size": (64,), "strides": (2,), "positions": 8000},
+            "sub_pixel_convolution",
+        ),
+        (
+            "tensorflow-xla",
+            IMAGE | {"channels": 64},
+            "sub_pixel_convolution",
+        ),
+        (
+            "tensorflow-xla",
+            IMAGE | {"channels": 64, "filters": 3},
+            "overlap_add",
+        ),
         (
             "tensorflow-eager",
             IMAGE | {"steps": (1, 1), "positions": 64, "strides": (1, 1)},
@@ -374,13 +415,17 @@ RUNNING = {
         ),
         ("tensorflow", {"kernel_size": (2,)}, "overlap_add"),
         ("tensorflow", IMAGE | {"kernel_size": (2, 2)}, "native"),
-        ("tensorflow", {"kernel_size": (1024,)}, "native"),
+        ("tensorflow", {"kernel_size": (1024,)}, "sub_pixel_convolution"),
         (
             "tensorflow",
             {"kernel_size": (1024,), "strides": (256,), "positions": 60},
             "overlap_add",
         ),
-        ("tensorflow", {"kernel_size": (1024,), "filters": 1}, "native"),
+        (
+            "tensorflow",
+            {"kernel_size": (1024,), "strides": (256,), "filters": 1},
+            "native",
+        ),
         ("tensorflow", {"groups": 2}, "by_group"),
         (
             "tensorflow",
@@ -787,11 +832,12 @@ def test_what_is_set_for_this_machine_does_not_hinder_an_export(name, engine):
     assert exported.name == "native"
 
 
-def test_gradients_of_products_are_for_jax():
+def test_where_gradients_of_products_are():
     name = "native_with_products"
     problem = Problem(**ONE_D)
     assert name in supported(problem, named("jax"))
-    for other in ("numpy", "openvino", "tensorflow", "torch"):
+    assert name in supported(problem, named("tensorflow"))
+    for other in ("numpy", "openvino", "torch"):
         # A model that was tuned on JAX is right everywhere.
         assert choose(problem, name, named(other)).name == name
         assert name not in supported(problem, named(other))

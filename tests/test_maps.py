@@ -24,7 +24,6 @@ CHOICES = {
         "by_group",
         "convolution",
         "native",
-        "overlap_add",
         "overlap_add_by_chunk",
         "winograd",
     },

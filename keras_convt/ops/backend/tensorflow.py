@@ -23,6 +23,9 @@ SMALL_WORK = 4_000_000
 # small ones.
 LARGE_KERNEL = 256
 
+# Channels up to which an image repays the zeros of sub-pixel.
+FEW_CHANNELS = 32
+
 # Groups from which a loop over them makes graphs too large.
 MANY_GROUPS = 32
 
@@ -34,6 +37,7 @@ class TensorFlow(Backend):
     """TensorFlow, eagerly, in graphs, and within `jit_compile=True`."""
 
     measured_devices = ("cpu",)
+    replaces_gradients = True
 
     def context(self, inputs: Tensor) -> Context:
         import tensorflow as tf
@@ -68,6 +72,35 @@ class TensorFlow(Backend):
         # eagerly, in a call of 1.5, and 0.3 in a graph.
         ranks = tuple(tensor.shape.rank for tensor in tensors)
         return _graph_of(function, ranks, settings)(*tensors)
+
+    def with_gradients_of(
+        self,
+        values: Callable[..., Tensor],
+        gradients: Callable[..., Tensor],
+        tensors: tuple[Tensor, Tensor],
+        settings: tuple[Any, ...],
+    ) -> Tensor:
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            # A graph may be exported, and OpenVINO takes the operation that
+            # replaces a gradient for more outputs (2026.4.1).
+            return super().with_gradients_of(
+                values, gradients, tensors, settings
+            )
+
+        @tf.custom_gradient
+        def function(*tensors: Tensor) -> Any:
+            def slopes(outputs: Tensor) -> list[Tensor]:
+                with tf.GradientTape() as tape:
+                    tape.watch(tensors)
+                    equal = gradients(*tensors, *settings)
+                return tape.gradient(equal, tensors, outputs)
+
+            return values(*tensors, *settings), slopes
+
+        # A variable would be an argument besides these.
+        return function(*map(tf.convert_to_tensor, tensors))
 
     def cut(self, outputs: Tensor, crops: Crops) -> Tensor:
         if _within_xla():
@@ -151,10 +184,6 @@ class TensorFlow(Backend):
         # What TensorFlow calls SAME is a window that its kernels compute
         # without the rest. It is asked for where that is the window wanted.
         same = crops == _tensorflow_same(kernel_size, strides)
-        eager = tf.executing_eagerly()
-        if len(strides) == 3 and not eager and not _within_xla():
-            # LiteRT's window of volumes is another one (2.3.0).
-            same = False
         steps = [
             n * s if same else (n - 1) * s + k
             for n, s, k in zip(shape[1:-1], strides, kernel_size, strict=True)
@@ -173,7 +202,7 @@ class TensorFlow(Backend):
         if (
             max(strides) == 1
             and positions_of(ops.shape(inputs)[:-1]) is not None
-            and not eager
+            and not tf.executing_eagerly()
             and _within_xla()
         ):
             transposed = _with_convolved_gradients(transposed, padding, crops)
@@ -205,12 +234,15 @@ def _graph(problem: Problem) -> list[Choice]:
             return [Choice("overlap_add", "stride 1, a dilated volume")]
         return [Choice("convolution", "stride 1, dilated")]
     if problem.context.engine == "eager":
-        # Each operation costs more than what overlap-add saves: 32x128x32 ->
-        # 64 k2 s2 0.7, 63x80 -> 80 k1024 s256 0.4.
-        return [Choice("native", "eager: a single operation")]
+        return [_eager(problem)]
     if problem.one_step:
         return [Choice("overlap_add", "one step: a matrix product")]
     if problem.too_many_terms:
+        if problem.rank == 1 and not problem.dilated:
+            # 8000x16 -> 16 k64 s2 4.6 / 1.9, and with oneDNN, which is the
+            # default where vectors are wide, 0.9 / 82; 8000x1 -> 1 k512 s2
+            # 8 / 1.6, and 24 / 0.9.
+            return [Choice("sub_pixel_convolution", "a signal, many terms")]
         # Each term is an operation: k512 s2 182 ms in a call, and not 2.5.
         return [Choice("native", "many terms")]
     if (
@@ -224,11 +256,33 @@ def _graph(problem: Problem) -> list[Choice]:
         # pixels are then moved, 0.9 / 1.1.
         return [Choice("overlap_add", "taps that do not overlap")]
     if problem.taps >= LARGE_KERNEL and problem.filters > 1:
-        # WaveGlow 2.0 / 1.5; with one filter (iSTFT) there is no gain.
+        if problem.rank == 2 and problem.two_whole_chunks:
+            # FCN: 16x16x21 -> 21 k16 s8 1.2 / 1.6, k32 s16 1.1 / 3.2, and
+            # with oneDNN more; 16x16x64 -> 64 k16 s8 0.9 / 1.5.
+            if problem.channels <= FEW_CHANNELS:
+                return [Choice("sub_pixel", "few channels, a large kernel")]
+            return [Choice("native", "an image, many channels")]
+        # WaveGlow 2.0 / 1.5 with wide vectors, and 1.0 / 0.8 without; with
+        # one filter (iSTFT) there is no gain.
         return [Choice("overlap_add", "a large kernel")]
     # TensorFlow's own kernels are good at small kernels, and the same as the
     # built-in layer's: 1.0 / 1.0.
     return [Choice("native", "the backend's own, good at small kernels")]
+
+
+def _eager(problem: Problem) -> Choice:
+    """One group, eagerly, where each operation costs something."""
+    if (
+        problem.rank == 3
+        and not problem.unit_strides
+        and not problem.too_many_terms
+    ):
+        # TensorFlow's gradients of volumes are slow: 12x12x12x32 -> 16 k4 s2
+        # 1.0 / 7, against overlap-add's 0.2 / 8.
+        return Choice("native_with_products", "eager, a volume")
+    # Against overlap-add's 0.7 for 32x128x32 -> 64 k2 s2, and 0.4 for
+    # 63x80 -> 80 k1024 s256.
+    return Choice("native", "eager: a single operation")
 
 
 def _depthwise(problem: Problem, xla: bool) -> list[Choice]:

@@ -19,6 +19,9 @@ MANY_COLUMNS = 12
 # Channels up to which an image repays the zeros of sub-pixel.
 FEW_CHANNELS = 64
 
+# Pixels from one input pixel to the next that sub-pixel repays.
+LARGE_STRIDE = 8
+
 # Filters of an image: its colors, and whether it is transparent.
 FEW_FILTERS = 4
 
@@ -29,6 +32,9 @@ MANY_TAPS = 128
 # prediction takes 0.6 s, against 0.1.
 MODERATE_TAPS = 100
 
+# Taps up to which the products with a transposed kernel do, too.
+SOON_COMPILED = 64
+
 # Multiplications under which TensorFlow's own convolution costs more.
 MODERATE_WORK = 13_000_000
 
@@ -38,8 +44,12 @@ def ranked(problem: Problem) -> list[Choice]:
     if problem.one_step:
         return [Choice("overlap_add", "one step: a matrix product")]
     if problem.too_many_terms and not problem.dilated:
-        # Each term of overlap-add is compiled: k512 s2 27 s.
-        return [Choice("native", "many terms")]
+        if problem.unit_strides:
+            # Each term of overlap-add is compiled.
+            return [Choice("native", "stride 1, many terms")]
+        # 8000x16 -> 16 k64 s2 4 / 7, 8000x1 -> 1 k512 s2 10 / 12, and
+        # 128x128x16 -> 8 k9 s2 7 / 6.
+        return [Choice("sub_pixel_convolution", "many terms")]
     if problem.unit_strides:
         return _stride_one(problem)
     two_strides = xla.two_strides(problem)
@@ -57,10 +67,14 @@ def ranked(problem: Problem) -> list[Choice]:
         and many_columns
         and contributions >= LARGE_CONTRIBUTIONS
     ):
-        # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.3, against overlap-add's 1.0 / 0.6,
-        # but 16x16x16x128 -> 64 k4 s2 0.95 / 0.8, against native's 1.0 / 1.0;
-        # 4x512x32 -> 128 k16 s8 2.6 / 2.4, against 2.3 / 0.8, or 1.4 with
-        # the kernel transposed.
+        if problem.rank == 2 and max(problem.strides) < LARGE_STRIDE:
+            # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.4, against sub-pixel's 1.4 / 1.4
+            # and overlap-add's 0.4 / 0.5; 64x64x32 -> 32 k4 s2 2.2 / 3.8,
+            # against 1.7 / 3.3; but 16x16x16x128 -> 64 k4 s2 0.95 / 0.8,
+            # against native's 1.0 / 1.0.
+            return [Choice("sub_pixel_convolution", "a large image, k = 2 s")]
+        # 4x512x32 -> 128 k16 s8 2.6 / 2.4, against overlap-add's 2.3 / 0.8,
+        # or 1.4 with the kernel transposed; 16x16x21 -> 21 k16 s8 1.7 / 4.0.
         choices.insert(0, Choice("sub_pixel", "many columns, k = 2 s"))
     return choices
 
@@ -74,6 +88,13 @@ def _strided(problem: Problem) -> list[Choice]:
         # 16x4x4x512 -> 256 k4 s2 2.1 / 1.5.
         if positions is not None and columns * channels >= 2000 * positions:
             return [Choice("overlap_add", "few positions")]
+        if problem.rank == 3:
+            # 12x12x12x32 -> 16 k3 s2 44 / 27, and k4 s2 93 / 35. Without
+            # transposing the kernel, 32 / 24 and 46 / 26.
+            return [Choice("overlap_add_transposed", "a volume")]
+        if columns <= channels:
+            # 4x32x32x64 -> 3 k4 s2: 1.3 / 1.4.
+            return [Choice("overlap_add", "an image, few filters")]
         return [Choice("native", "the backend's own, for images")]
     # Rows of such a length meet in the same lines of a cache.
     rows_meet = columns % 128 == 0 and channels <= 128 and columns > channels
@@ -110,18 +131,22 @@ def _stride_one(problem: Problem) -> list[Choice]:
             and problem.taps <= MODERATE_TAPS
         ):
             # The last layers of decoders of images: 1x64x64x64 -> 3 k9
-            # 3.6 / 4.2 and 2x64x64x32 -> 3 k7 2.8 / 2.2, against its own
-            # 1.0 / 1.7 and 1.0 / 1.4. It holds the products: a prediction of
+            # 3.0 / 2.6 and 2x64x64x32 -> 3 k7 2.8 / 2.2, against its own
+            # 1.0 / 1.7 and 1.0 / 1.4. With the kernel transposed, k9 takes
+            # 1.4 s longer to compile. It holds the products: a prediction of
             # the image decoder's head needs 13 MiB, against 5.
-            return [Choice("overlap_add_transposed", "stride 1, few filters")]
+            name = "overlap_add"
+            if problem.taps <= SOON_COMPILED:
+                name = "overlap_add_transposed"
+            return [Choice(name, "stride 1, few filters")]
         if (
             problem.rank == 1
             and positions is not None
             and positions * columns * channels <= MODERATE_WORK
         ):
-            # 16x256x32 -> 32 k3: 1.3 / 1.3; 2x207x24 -> 64 k5: 1.2 / 1.3,
-            # and without transposing the kernel 1.2 / 1.0.
-            if columns > WIDE * channels:
+            # 16x256x32 -> 32 k3: 1.1 / 1.0, and without transposing the
+            # kernel 1.0 / 0.8; 2x207x24 -> 64 k5: 1.2 / 1.3, and 1.2 / 1.0.
+            if columns >= WIDE * channels:
                 return [Choice("overlap_add_transposed", "little work, wide")]
             return [Choice("overlap_add", "little work")]
     if positions is not None and (
