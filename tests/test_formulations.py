@@ -300,7 +300,7 @@ def test_with_and_without_wide_vectors(
         np.testing.assert_allclose(slope, right, rtol=0, atol=bound)
 
 
-@pytest.mark.skipif(BACKEND != "jax", reason="JAX alone replaces gradients")
+@pytest.mark.skipif(BACKEND != "jax", reason="uses JAX's own functions")
 def test_derivatives_by_one_argument_and_of_second_order(rng):
     import jax
 
@@ -326,6 +326,40 @@ def test_derivatives_by_one_argument_and_of_second_order(rng):
             jax.vmap(jax.grad(function), (0, None))(x[:, None], kernel),
         ]
 
+    for got, right in zip(
+        derivatives("native_with_products"),
+        derivatives("overlap_add"),
+        strict=True,
+    ):
+        scale = np.abs(right).max()
+        np.testing.assert_allclose(got, right, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="uses TensorFlow's own functions"
+)
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_derivatives_of_second_order_on_tapes(rng, in_graph):
+    import tensorflow as tf
+
+    x, kernel = (
+        tf.Variable(rng.normal(size=size), dtype="float32")
+        for size in ((1, 4, 3, 4, 3), (3, 3, 3, 2, 3))
+    )
+
+    def derivatives(implementation):
+        with tf.GradientTape() as second:
+            with tf.GradientTape() as first:
+                y = keras_convt.ops.conv_transpose(
+                    x, kernel, 2, "same", implementation=implementation
+                )
+                loss = ops.sum(y**3)
+            by_x, by_kernel = first.gradient(loss, [x, kernel])
+            both = ops.sum(by_x**2) + ops.sum(by_kernel**2)
+        return [by_x, by_kernel, *second.gradient(both, [x, kernel])]
+
+    if in_graph:
+        derivatives = tf.function(derivatives)
     for got, right in zip(
         derivatives("native_with_products"),
         derivatives("overlap_add"),

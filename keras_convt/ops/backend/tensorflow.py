@@ -83,8 +83,8 @@ class TensorFlow(Backend):
         import tensorflow as tf
 
         if not tf.executing_eagerly():
-            # A graph may be exported, and OpenVINO takes the operation that
-            # replaces a gradient for more outputs (2026.4.1).
+            # A graph may be exported, and then has more outputs in OpenVINO:
+            # see "outputs of a replaced gradient" in docs/upstream.md.
             return super().with_gradients_of(
                 values, gradients, tensors, settings
             )
