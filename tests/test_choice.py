@@ -363,6 +363,14 @@ RUNNING = {
             COLORS | {"kernel_size": (3, 3), "positions": 4096},
             "convolution",
         ),
+        (
+            "jax-eager",
+            IMAGE
+            | {"kernel_size": (9, 9), "channels": 16, "filters": 8}
+            | {"positions": 2**14},
+            "sub_pixel_convolution",
+        ),
+        ("jax-eager", SIGNAL | {"filters": 512}, "sub_pixel"),
         ("jax-eager", VOLUME, "overlap_add"),
         ("jax", {"groups": 4}, "by_group"),
         ("jax", {"groups": 64}, "overlap_add"),
@@ -374,11 +382,22 @@ RUNNING = {
         ("tensorflow-eager", VOLUME, "native_with_products"),
         ("tensorflow-eager", VOLUME | {"positions": 100_000}, "native"),
         ("tensorflow-eager", VOLUME | {"strides": (1, 1, 1)}, "native"),
+        (
+            "tensorflow-eager",
+            VOLUME | {"dtype": "bfloat16"},
+            "native",
+        ),
         ("tensorflow", VOLUME, "native"),
         (
             "tensorflow",
-            {"kernel_size": (64,), "strides": (2,), "positions": 8000},
+            {"kernel_size": (64,), "positions": 8000, "channels": 16},
             "sub_pixel_convolution",
+        ),
+        ("tensorflow", {"kernel_size": (64,), "positions": 8000}, "native"),
+        (
+            "tensorflow",
+            STRIDE_ONE | {"kernel_size": (64,), "channels": 16},
+            "native",
         ),
         (
             "tensorflow",
@@ -415,7 +434,7 @@ RUNNING = {
         ),
         ("tensorflow", {"kernel_size": (2,)}, "overlap_add"),
         ("tensorflow", IMAGE | {"kernel_size": (2, 2)}, "native"),
-        ("tensorflow", {"kernel_size": (1024,)}, "sub_pixel_convolution"),
+        ("tensorflow", {"kernel_size": (1024,)}, "native"),
         (
             "tensorflow",
             {"kernel_size": (1024,), "strides": (256,), "positions": 60},

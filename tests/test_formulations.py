@@ -369,6 +369,40 @@ def test_derivatives_of_second_order_on_tapes(rng, in_graph):
         np.testing.assert_allclose(got, right, rtol=0, atol=1e-5 * scale)
 
 
+@pytest.mark.skipif(
+    BACKEND not in ("jax", "tensorflow"), reason="others replace no gradients"
+)
+def test_gradients_are_those_of_the_other_function():
+    """An unequal one shows which of the two is differentiated."""
+    arguments = [ops.convert_to_tensor([value]) for value in (3.0, 5.0)]
+
+    def function(x):
+        return backend.with_gradients_of(
+            lambda a, b, scale: scale * a * b,
+            lambda a, b, scale: 2 * scale * a * b,
+            (x, arguments[1]),
+            (7.0,),
+        )[0]
+
+    value, slope = value_and_gradient(function, arguments[0])
+    assert (value, slope) == (7 * 3 * 5, 2 * 7 * 5)
+
+
+def value_and_gradient(function, x):
+    if BACKEND == "jax":
+        import jax
+
+        value, slope = jax.value_and_grad(function)(x)
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        slope = tape.gradient(value, x)
+    return float(value), float(slope[0])
+
+
 def test_an_unknown_implementation():
     with pytest.raises(ValueError, match=r"`implementation`.*'fft'"):
         keras_convt.ops.conv_transpose(

@@ -65,6 +65,9 @@ def programs():
     """A list that grows with each program that JAX compiles."""
     from jax import monitoring
 
+    # The first call of a process finds out where it is, too.
+    layer, x, _, call, _ = call_of("overlap-add", np.random.default_rng(0))
+    layer(keras.ops.convert_to_tensor(x), **call)
     compiled = []
 
     def listen(event, duration, **_):
@@ -78,9 +81,7 @@ def programs():
 
 @each_call
 def test_a_new_length_compiles_one_program(name, rng, programs):
-    layer, first, _, call, _ = call_of(name, rng)
-    # The first call of a process finds out where it is, too.
-    layer(keras.ops.convert_to_tensor(first), **call)
+    layer, *_ = call_of(name, rng)
     _, x, arguments, call, _ = call_of(name, rng, steps=6)
     x = keras.ops.convert_to_tensor(x)
     expected = expected_of(x, layer.get_weights(), arguments, call)
@@ -103,7 +104,7 @@ def test_programs_that_compile_fast_compute_the_same(
     from keras_convt.ops.backend import jax_programs
 
     monkeypatch.setenv("XLA_FLAGS", flags)
-    options = jax_programs.compiler_options()
+    options = jax_programs.compiler_options("cpu")
     assert ("xla_backend_optimization_level" in options) == (not flags)
     jax_programs._program.cache_clear()
     try:
@@ -114,14 +115,54 @@ def test_programs_that_compile_fast_compute_the_same(
     assert_close(y, expected, VALUES)
 
 
-def test_an_eager_call_within_a_program_of_the_users(rng):
+def test_an_option_that_xla_does_not_know(rng, monkeypatch):
+    """It is found out where a user has disabled programs, too."""
+    import jax
+
+    from keras_convt.ops.backend import jax_programs
+
+    monkeypatch.setattr(
+        jax_programs, "QUICK_TO_COMPILE", {"xla_has_no_such_option": 1}
+    )
+    layer, x, _, call, expected = call_of("overlap-add", rng)
+    x = keras.ops.convert_to_tensor(x)
+    jax_programs._program.cache_clear()
+    try:
+        with jax.disable_jit():
+            assert_close(layer(x, **call), expected, VALUES)
+        assert_close(layer(x, **call), expected, VALUES)
+    finally:
+        jax_programs._program.cache_clear()
+
+
+def test_an_eager_call_as_part_of_something_else(rng):
     """JAX gives options to a program of its own, and to no part of one."""
     import jax
 
     layer, x, _, call, expected = call_of("overlap-add", rng)
     constant = keras.ops.convert_to_tensor(x)
-    y = jax.jit(lambda scale: scale * layer(constant, **call))(1.0)
-    assert_close(y, expected, VALUES)
+
+    def scaled(scale):
+        return scale * layer(constant, **call)
+
+    def at_compile_time(scale):
+        with jax.ensure_compile_time_eval():
+            y = layer(constant, **call)
+        return scale * y
+
+    ones = np.ones(2, "float32")
+    for y in (
+        jax.jit(scaled)(1.0),
+        jax.jit(at_compile_time)(1.0),
+        jax.checkpoint(scaled)(1.0),
+        jax.linearize(scaled, 1.0)[0],
+        jax.jacfwd(scaled)(1.0),
+        jax.vmap(scaled)(ones)[0],
+        jax.lax.scan(lambda carry, n: (carry, scaled(n)), 0, ones)[1][0],
+    ):
+        assert_close(y, expected, VALUES)
+    slope = jax.grad(lambda scale: scaled(scale).sum())(1.0)
+    np.testing.assert_allclose(slope, expected.sum(), rtol=1e-4)
 
 
 def test_a_mask_is_two_more_programs(rng, programs):

@@ -16,7 +16,7 @@ from keras_convt.ops.problem import Context, Problem
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 FILES = sorted(RESULTS.glob("*/formulations-*.csv"))
 
-# Rows that no rule rests on. Without wide vectors TensorFlow's graphs compute
+# Rows that are not compared. Without wide vectors TensorFlow's graphs compute
 # without oneDNN, and those of other machines with it, which is up to 80 times
 # as fast or as slow (2.21): the rules of graphs have to suit both.
 NO_RULE = {"amd-epyc-avx2/formulations-tensorflow.csv"}

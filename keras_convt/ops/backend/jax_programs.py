@@ -12,9 +12,10 @@ from keras_convt.geometry import effective_kernel
 from keras_convt.ops.types import Crops, Sizes, Tensor
 
 # An eager call compiles a program for each new length. These take XLA half the
-# time to compile, or less, and the program is as fast: means of 1D, 2D and 3D
-# layers are 0.78, 1.3 and 0.4 times the built-in's time for a new length,
-# and 1.8, 2.8 and 0.8 without them (JAX 0.10.2).
+# time to compile, or less, and run as fast. With the formulations that are
+# chosen in a program of the user's, the means of 1D, 2D and 3D layers are 0.78,
+# 1.3 and 0.4 times the built-in's time for a new length, and 1.8, 2.8 and 0.8
+# without these options (JAX 0.10.2).
 QUICK_TO_COMPILE = {
     "xla_backend_optimization_level": 1,
     "xla_cpu_use_fusion_emitters": False,
@@ -37,19 +38,26 @@ def as_one_program(
 
     given = [tensor for tensor in tensors if tensor is not None]
     if not all(isinstance(tensor, jax.Array) for tensor in given) or (
-        # A derivative or a map may be computed eagerly, too.
+        # A derivative or a map may be computed eagerly, too. What is part of
+        # a program must not have options of its own.
         _within_program()
     ):
         return function(*tensors, *settings)
-    traced = any(isinstance(tensor, jax.core.Tracer) for tensor in given)
-    # JAX gives no options to a program that it differentiates (0.10.2).
-    program = _program(function, len(tensors), len(settings), quick=not traced)
+    device = None
+    if not any(isinstance(tensor, jax.core.Tracer) for tensor in given):
+        # JAX refuses options in a program that is part of another, as one
+        # that is differentiated is (0.10.2).
+        device = next(iter(given[0].devices())).platform
+    program = _program(function, len(tensors), len(settings), device)
     return program(*tensors, *settings)
 
 
 @functools.cache
 def _program(
-    function: Callable[..., Tensor], tensors: int, settings: int, quick: bool
+    function: Callable[..., Tensor],
+    tensors: int,
+    settings: int,
+    device: str | None,
 ) -> Any:
     import jax
 
@@ -58,19 +66,17 @@ def _program(
     return jax.jit(
         function,
         static_argnums=tuple(range(tensors, tensors + settings)),
-        compiler_options=compiler_options() if quick else None,
+        compiler_options=compiler_options(device),
     )
 
 
-def compiler_options() -> dict[str, Any]:
+def compiler_options(device: str | None) -> dict[str, Any]:
     """Of `QUICK_TO_COMPILE`, those that this JAX knows.
 
-    What the user sets in `XLA_FLAGS` is left out. So is all of it on a GPU,
-    for whose programs XLA has other options.
+    What the user sets in `XLA_FLAGS` is left out. Elsewhere than on a CPU,
+    XLA has other options for its programs.
     """
-    import jax
-
-    if jax.default_backend() != "cpu":
+    if device != "cpu":
         return {}
     flags = os.environ.get("XLA_FLAGS", "")
     return {
@@ -85,7 +91,9 @@ def _is_known(name: str, value: Any) -> bool:
     import jax
 
     try:
-        jax.jit(jax.lax.neg, compiler_options={name: value})(_constant())
+        # A user may have disabled programs, and then nothing is compiled.
+        with jax.disable_jit(False):
+            jax.jit(jax.lax.neg, compiler_options={name: value})(_constant())
     except RuntimeError:
         # XLA has no such option.
         return False

@@ -63,15 +63,15 @@ class TensorFlow(Backend):
 
         if (
             not tf.executing_eagerly()
-            or not all(_is_mask(tensor) for tensor in tensors)
-            # A graph would be traced for each of them.
+            or len(tensors) > 1
+            or not _is_mask(tensors[0])
+            # A graph would be traced for each output size.
             or any(_has_sizes(setting) for setting in settings)
         ):
             return function(*tensors, *settings)
-        # The mask of the outputs takes up to 40 small operations: 1.8 ms
-        # eagerly, in a call of 1.5, and 0.3 in a graph.
-        ranks = tuple(tensor.shape.rank for tensor in tensors)
-        return _graph_of(function, ranks, settings)(*tensors)
+        # The mask of the outputs takes up to 40 small operations, which add
+        # 1.8 ms to a call of 1.5 ms. In a graph they add 0.3 ms.
+        return _graph_of(function, tensors[0], settings)
 
     def with_gradients_of(
         self,
@@ -238,10 +238,15 @@ def _graph(problem: Problem) -> list[Choice]:
     if problem.one_step:
         return [Choice("overlap_add", "one step: a matrix product")]
     if problem.too_many_terms:
-        if problem.rank == 1 and not problem.dilated:
+        if (
+            problem.rank == 1
+            and problem.channels <= FEW_CHANNELS
+            and not problem.dilated
+            and not problem.unit_strides
+        ):
             # 8000x16 -> 16 k64 s2 4.6 / 1.9, and with oneDNN, which is the
             # default where vectors are wide, 0.9 / 82; 8000x1 -> 1 k512 s2
-            # 8 / 1.6, and 24 / 0.9.
+            # 8 / 1.6, and 24 / 0.9. What is lost is less than what is gained.
             return [Choice("sub_pixel_convolution", "a signal, many terms")]
         # Each term is an operation: k512 s2 182 ms in a call, and not 2.5.
         return [Choice("native", "many terms")]
@@ -274,14 +279,17 @@ def _eager(problem: Problem) -> Choice:
     """One group, eagerly, where each operation costs something."""
     if (
         problem.rank == 3
+        # The products of half precision are not computed in float32.
+        and problem.dtype == "float32"
         and not problem.unit_strides
+        # Overlap-add holds what each input contributes.
         and not problem.too_many_terms
     ):
         # TensorFlow's gradients of volumes are slow: 12x12x12x32 -> 16 k4 s2
         # 1.0 / 7, against overlap-add's 0.2 / 8.
         return Choice("native_with_products", "eager, a volume")
-    # Against overlap-add's 0.7 for 32x128x32 -> 64 k2 s2, and 0.4 for
-    # 63x80 -> 80 k1024 s256.
+    # 32x128x32 -> 64 k2 s2 1.0, against overlap-add's 0.7; 63x80 -> 80 k1024
+    # s256 1.0, against 0.4.
     return Choice("native", "eager: a single operation")
 
 
@@ -300,9 +308,14 @@ def _depthwise(problem: Problem, xla: bool) -> list[Choice]:
 
 
 def _is_mask(tensor: Any) -> bool:
+    """Whether a tensor is a mask of at least one step."""
     import tensorflow as tf
 
-    return isinstance(tensor, tf.Tensor) and tensor.dtype == tf.bool
+    return (
+        isinstance(tensor, tf.Tensor)
+        and tensor.dtype == tf.bool
+        and 0 not in tensor.shape
+    )
 
 
 def _has_sizes(setting: Any) -> bool:
@@ -312,20 +325,22 @@ def _has_sizes(setting: Any) -> bool:
     )
 
 
-@functools.cache
 def _graph_of(
-    function: Callable[..., Tensor],
-    ranks: tuple[int, ...],
-    settings: tuple[Any, ...],
+    function: Callable[..., Tensor], mask: Tensor, settings: tuple[Any, ...]
+) -> Tensor:
+    """A function of a mask, as one graph for masks of all sizes."""
+    return _graph_of_rank(function, len(mask.shape), settings)(mask)
+
+
+@functools.lru_cache(maxsize=1024)
+def _graph_of_rank(
+    function: Callable[..., Tensor], rank: int, settings: tuple[Any, ...]
 ) -> Callable[..., Tensor]:
-    """A function of masks as one graph, for all their sizes."""
     import tensorflow as tf
 
     return tf.function(
-        lambda *tensors: function(*tensors, *settings),
-        input_signature=[
-            tf.TensorSpec([None] * rank, tf.bool) for rank in ranks
-        ],
+        lambda mask: function(mask, *settings),
+        input_signature=[tf.TensorSpec([None] * rank, tf.bool)],
         # It takes seconds to load, and nothing here is for it.
         autograph=False,
     )
