@@ -23,7 +23,7 @@ SMALL_WORK = 4_000_000
 # small ones.
 LARGE_KERNEL = 256
 
-# Channels up to which an image repays the zeros of sub-pixel.
+# Channels up to which a large kernel repays the zeros of sub-pixel.
 FEW_CHANNELS = 32
 
 # Groups from which a loop over them makes graphs too large.

@@ -32,7 +32,7 @@ MANY_TAPS = 128
 # prediction takes 0.6 s, against 0.1.
 MODERATE_TAPS = 100
 
-# Taps up to which the products with a transposed kernel do, too.
+# Taps up to which products with a transposed kernel compile soon enough, too.
 SOON_COMPILED = 64
 
 # Multiplications under which TensorFlow's own convolution costs more.
@@ -70,8 +70,8 @@ def ranked(problem: Problem) -> list[Choice]:
         if problem.rank == 2 and max(problem.strides) < LARGE_STRIDE:
             # 4x32x32x64 -> 64 k4 s2: 1.6 / 1.4, against sub-pixel's 1.4 / 1.4
             # and overlap-add's 0.4 / 0.5; 64x64x32 -> 32 k4 s2 2.2 / 3.8,
-            # against 1.7 / 3.3; but 16x16x16x128 -> 64 k4 s2 0.95 / 0.8,
-            # against native's 1.0 / 1.0.
+            # against 1.7 / 3.3. With more channels sub-pixel is slow:
+            # 16x16x16x128 -> 64 k4 s2 0.95 / 0.8, against native's 1.0 / 1.0.
             return [Choice("sub_pixel_convolution", "a large image, k = 2 s")]
         # 4x512x32 -> 128 k16 s8 2.6 / 2.4, against overlap-add's 2.3 / 0.8,
         # or 1.4 with the kernel transposed; 16x16x21 -> 21 k16 s8 1.7 / 4.0.
@@ -133,8 +133,9 @@ def _stride_one(problem: Problem) -> list[Choice]:
             # The last layers of decoders of images: 1x64x64x64 -> 3 k9
             # 3.0 / 2.6 and 2x64x64x32 -> 3 k7 2.8 / 2.2, against its own
             # 1.0 / 1.7 and 1.0 / 1.4. With the kernel transposed, k9 takes
-            # 1.4 s longer to compile. It holds the products: a prediction of
-            # the image decoder's head needs 13 MiB, against 5.
+            # 1.8 s to compile, against 1.3, and the built-in layer's 0.4. It
+            # holds the products: a prediction of the image decoder's head
+            # needs 13 MiB, against 5.
             name = "overlap_add"
             if problem.taps <= SOON_COMPILED:
                 name = "overlap_add_transposed"
