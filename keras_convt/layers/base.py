@@ -226,8 +226,8 @@ class BaseTranspose(keras.layers.Layer):
             # Each filter sees all channels, and each step is real.
             return None
         requested = requested_steps(output_size, self.rank, self.data_format)
-        return backend.as_one_program(
-            masking.output_mask, (mask,), self._axes, requested
+        return backend.mask_as_one_program(
+            masking.output_mask, mask, self._axes, requested
         )
 
     def compute_output_shape(

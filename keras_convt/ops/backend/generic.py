@@ -113,6 +113,15 @@ class Backend:
         """
         return function(*tensors, *settings)
 
+    def mask_as_one_program(
+        self, function: Callable[..., Tensor], mask: Tensor, *settings: Any
+    ) -> Tensor:
+        """Call a function of a mask, which is many small operations.
+
+        The arguments are those of `as_one_program`.
+        """
+        return self.as_one_program(function, (mask,), *settings)
+
     def run(
         self,
         formulation: Callable[..., Tensor],

@@ -1,9 +1,4 @@
-"""TensorFlow: its functions, and what is fast on it.
-
-The figures in the comments are ratios of the built-in layer's time to ours,
-forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
-them.
-"""
+"""TensorFlow: its functions."""
 
 import functools
 from collections.abc import Callable
@@ -11,26 +6,10 @@ from typing import Any
 
 from keras import ops
 
-from keras_convt.ops.backend import tensorflow_xla
+from keras_convt.ops.backend import tensorflow_rules
 from keras_convt.ops.backend.generic import Backend, dtype_of, positions_of
 from keras_convt.ops.problem import Choice, Context, Problem
 from keras_convt.ops.types import HALF, Crops, Sizes, Tensor
-
-# Multiplications under which a call costs more than its arithmetic.
-SMALL_WORK = 4_000_000
-
-# Taps from which a kernel is large: TensorFlow's kernels are written for
-# small ones.
-LARGE_KERNEL = 256
-
-# Channels up to which a large kernel repays the zeros of sub-pixel.
-FEW_CHANNELS = 32
-
-# Groups from which a loop over them makes graphs too large.
-MANY_GROUPS = 32
-
-# Passes over the outputs that cost as much as what they save.
-MANY_SHIFTS = 8
 
 
 class TensorFlow(Backend):
@@ -53,25 +32,23 @@ class TensorFlow(Backend):
 
         return tf.is_symbolic_tensor(size) and size.shape.rank == 0
 
-    def as_one_program(
-        self,
-        function: Callable[..., Tensor],
-        tensors: tuple[Tensor | None, ...],
-        *settings: Any,
+    def mask_as_one_program(
+        self, function: Callable[..., Tensor], mask: Tensor, *settings: Any
     ) -> Tensor:
         import tensorflow as tf
 
         if (
-            not tf.executing_eagerly()
-            or len(tensors) > 1
-            or not _is_mask(tensors[0])
+            # Keras calls layers with tensors of its own to learn shapes.
+            not isinstance(mask, tf.Tensor)
+            or not tf.executing_eagerly()
+            or 0 in mask.shape
             # A graph would be traced for each output size.
             or any(_has_sizes(setting) for setting in settings)
         ):
-            return function(*tensors, *settings)
+            return function(mask, *settings)
         # The mask of the outputs takes up to 40 small operations, which add
         # 1.8 ms to a call of 1.5 ms. In a graph they add 0.3 ms.
-        return _graph_of(function, tensors[0], settings)
+        return _graph_of_rank(function, len(mask.shape), settings)(mask)
 
     def with_gradients_of(
         self,
@@ -213,109 +190,7 @@ class TensorFlow(Backend):
         return outputs if bias is None else tf.nn.bias_add(outputs, bias)
 
     def ranked(self, problem: Problem) -> list[Choice]:
-        xla = problem.context.engine == "xla"
-        if problem.depthwise:
-            return _depthwise(problem, xla)
-        if problem.groups > 1:
-            # 8x256x64 -> 64 k4 s2 in 4 groups, against all groups in one
-            # product: 1.3 / 1.4 times as fast.
-            if problem.groups < MANY_GROUPS:
-                return [Choice("by_group", "few groups")]
-            return [Choice("overlap_add", "many groups")]
-        return tensorflow_xla.ranked(problem) if xla else _graph(problem)
-
-
-def _graph(problem: Problem) -> list[Choice]:
-    """One group, eagerly or in a graph that XLA does not compile."""
-    if problem.unit_strides and problem.dilated:
-        # It has no dilated transposed convolution on a CPU, and LiteRT has no
-        # dilated convolution of volumes.
-        if problem.rank == 3:
-            return [Choice("overlap_add", "stride 1, a dilated volume")]
-        return [Choice("convolution", "stride 1, dilated")]
-    if problem.context.engine == "eager":
-        return [_eager(problem)]
-    if problem.one_step:
-        return [Choice("overlap_add", "one step: a matrix product")]
-    if problem.too_many_terms:
-        if (
-            problem.rank == 1
-            and problem.channels <= FEW_CHANNELS
-            and not problem.dilated
-            and not problem.unit_strides
-        ):
-            # 8000x16 -> 16 k64 s2 4.6 / 1.9, and with oneDNN, which is the
-            # default where vectors are wide, 0.9 / 82; 8000x1 -> 1 k512 s2
-            # 8 / 1.6, and 24 / 0.9. What is lost is less than what is gained.
-            return [Choice("sub_pixel_convolution", "a signal, many terms")]
-        # Each term is an operation: k512 s2 182 ms in a call, and not 2.5.
-        return [Choice("native", "many terms")]
-    if (
-        problem.positions is not None
-        and problem.positions * problem.weights < SMALL_WORK
-    ):
-        # 4x10x128 -> 32 k3 s2: 1.4 / 1.6.
-        return [Choice("overlap_add", "little work")]
-    if problem.kernel_size == problem.strides and problem.rank == 1:
-        # A matrix product and a reshape. k2 s2 1.08 / 1.05; of images, whose
-        # pixels are then moved, 0.9 / 1.1.
-        return [Choice("overlap_add", "taps that do not overlap")]
-    if problem.taps >= LARGE_KERNEL and problem.filters > 1:
-        if problem.rank == 2 and problem.two_whole_chunks:
-            # FCN: 16x16x21 -> 21 k16 s8 1.2 / 1.6, k32 s16 1.1 / 3.2, and
-            # with oneDNN more; 16x16x64 -> 64 k16 s8 0.9 / 1.5.
-            if problem.channels <= FEW_CHANNELS:
-                return [Choice("sub_pixel", "few channels, a large kernel")]
-            return [Choice("native", "an image, many channels")]
-        # WaveGlow 2.0 / 1.5 with wide vectors, and 1.0 / 0.8 without; with
-        # one filter (iSTFT) there is no gain.
-        return [Choice("overlap_add", "a large kernel")]
-    # TensorFlow's own kernels are good at small kernels, and the same as the
-    # built-in layer's: 1.0 / 1.0.
-    return [Choice("native", "the backend's own, good at small kernels")]
-
-
-def _eager(problem: Problem) -> Choice:
-    """One group, eagerly, where each operation costs something."""
-    if (
-        problem.rank == 3
-        # The products of half precision are not computed in float32.
-        and problem.dtype == "float32"
-        and not problem.unit_strides
-        # Overlap-add holds what each input contributes.
-        and not problem.too_many_terms
-    ):
-        # TensorFlow's gradients of volumes are slow: 12x12x12x32 -> 16 k4 s2
-        # 1.0 / 7, against overlap-add's 0.2 / 8.
-        return Choice("native_with_products", "eager, a volume")
-    # 32x128x32 -> 64 k2 s2 1.0, against overlap-add's 0.7; 63x80 -> 80 k1024
-    # s256 1.0, against 0.4.
-    return Choice("native", "eager: a single operation")
-
-
-def _depthwise(problem: Problem, xla: bool) -> list[Choice]:
-    """Groups of one channel, as in Mimi: 1x250x512 -> 512 k4 s2."""
-    if not xla:
-        # 60 / 50 times a loop over groups; shift-multiply-add 60 / 25. Neither
-        # is a convolution with groups, which TensorFlow has on a CPU by XLA
-        # alone, in a call that other runtimes do not know.
-        return [Choice("overlap_add_by_chunk", "depthwise")]
-    if problem.shifts <= MANY_SHIFTS:
-        return [Choice("shift_multiply_add", "depthwise, few shifts")]
-    if problem.unit_strides and problem.dilated:
-        return [Choice("convolution", "depthwise, stride 1, dilated")]
-    return [Choice("overlap_add", "depthwise, many shifts")]
-
-
-def _is_mask(tensor: Any) -> bool:
-    """Whether a tensor is a mask of at least one step."""
-    import tensorflow as tf
-
-    return (
-        isinstance(tensor, tf.Tensor)
-        and tensor.dtype == tf.bool
-        and 0 not in tensor.shape
-    )
+        return tensorflow_rules.ranked(problem)
 
 
 def _has_sizes(setting: Any) -> bool:
@@ -325,17 +200,11 @@ def _has_sizes(setting: Any) -> bool:
     )
 
 
-def _graph_of(
-    function: Callable[..., Tensor], mask: Tensor, settings: tuple[Any, ...]
-) -> Tensor:
-    """A function of a mask, as one graph for masks of all sizes."""
-    return _graph_of_rank(function, len(mask.shape), settings)(mask)
-
-
 @functools.lru_cache(maxsize=1024)
 def _graph_of_rank(
     function: Callable[..., Tensor], rank: int, settings: tuple[Any, ...]
 ) -> Callable[..., Tensor]:
+    """A function of a mask, as one graph for masks of all sizes."""
     import tensorflow as tf
 
     return tf.function(

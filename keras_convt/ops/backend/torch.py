@@ -1,4 +1,4 @@
-"""PyTorch: its functions, and what is fast on it.
+"""PyTorch: its functions.
 
 The figures in the comments are ratios of the built-in layer's time to ours,
 forward / forward and backward, on 2 cores; `python -m benchmarks` repeats

@@ -5,7 +5,7 @@ forward / forward and backward, on 2 cores; `python -m benchmarks` repeats
 them.
 """
 
-from keras_convt.ops.backend import xla
+from keras_convt.ops.backend import xla_rules
 from keras_convt.ops.problem import Choice, Problem
 
 # Contributions of all input steps to all taps that caches do not hold.
@@ -52,7 +52,7 @@ def ranked(problem: Problem) -> list[Choice]:
         return [Choice("sub_pixel_convolution", "many terms")]
     if problem.unit_strides:
         return _stride_one(problem)
-    two_strides = xla.two_strides(problem)
+    two_strides = xla_rules.two_strides(problem)
     if two_strides:
         return two_strides
     choices = _strided(problem)
