@@ -18,6 +18,44 @@ from helpers.problems import (
     ("running", "changes", "expected"),
     [
         ("jax-export", VOLUME, "overlap_add"),
+        ("jax-export", STRIDE_ONE | {"filters": 16}, "overlap_add"),
+        ("jax-export", STRIDE_ONE | {"filters": 17}, "convolution"),
+        (
+            "jax-export",
+            STRIDE_ONE | {"channels": 31, "filters": 1},
+            "convolution",
+        ),
+        (
+            "jax-export",
+            STRIDE_ONE | {"channels": 32, "filters": 1},
+            "overlap_add",
+        ),
+        (
+            "jax-export",
+            STRIDE_ONE | {"kernel_size": (129,), "filters": 1},
+            "convolution",
+        ),
+        (
+            "jax-export",
+            STRIDE_ONE | {"dilation_rate": (2,), "filters": 1},
+            "convolution",
+        ),
+        (
+            "jax-export",
+            STRIDE_ONE | {"groups": 2, "filters": 2},
+            "convolution",
+        ),
+        ("jax-export", COLORS, "overlap_add"),
+        (
+            "jax-export",
+            COLORS | {"channels": 128, "filters": 8},
+            "overlap_add",
+        ),
+        (
+            "jax-export",
+            COLORS | {"channels": 128, "filters": 9},
+            "convolution",
+        ),
         ("jax-export", VOLUME | {"groups": 4}, "by_group"),
         ("jax-export", VOLUME | {"groups": 64}, "overlap_add"),
         ("jax", STRIDE_ONE, "overlap_add"),

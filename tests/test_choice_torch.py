@@ -19,6 +19,23 @@ from helpers.problems import (
     [
         ("torch-export", UNEQUAL_GROUPS, "by_group"),
         ("torch-trace", UNEQUAL_GROUPS, "native"),
+        ("torch-export", STRIDE_ONE, "convolution"),
+        ("torch-export", STRIDE_ONE | {"whole": True}, "native"),
+        (
+            "torch-export",
+            STRIDE_ONE | {"whole": True, "dilation_rate": (2,)},
+            "convolution",
+        ),
+        (
+            "torch-export",
+            STRIDE_ONE | {"whole": True, "kernel_size": (1,)},
+            "convolution",
+        ),
+        (
+            "torch-export",
+            STRIDE_ONE | {"whole": True, "kernel_size": (4, 4)},
+            "convolution",
+        ),
         ("torch", DILATED | {"kernel_size": (3,)}, "native"),
         ("torch", {}, "native"),
         ("torch", {"kernel_size": (2,)}, "overlap_add"),

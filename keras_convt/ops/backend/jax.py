@@ -135,6 +135,45 @@ class JAX(Backend):
         )
         return outputs if bias is None else self.add_bias(outputs, bias)
 
+    def conv_transpose(
+        self,
+        inputs: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        strides: Sizes,
+        dilation_rate: Sizes,
+        groups: int,
+        crops: Crops,
+    ) -> Tensor:
+        from jax import lax
+
+        # As much of the crops as the kernel is long, XLA does not compute.
+        # In an export, ConvTranspose does it, which takes 6 operations less.
+        own: Crops = tuple(
+            (min(left, k - 1), min(max(right, 0), k - 1))
+            for (left, right), k in zip(crops, kernel.shape, strict=False)
+        )
+        outputs = lax.conv_transpose(
+            inputs,
+            kernel,
+            strides,
+            # Here a transposed convolution is a convolution of inputs that
+            # are padded by the reach of the kernel.
+            [
+                (k - 1 - left, k - 1 - right)
+                for (left, right), k in zip(own, kernel.shape, strict=False)
+            ],
+            dimension_numbers=jax_convolution.LAYOUTS[len(strides)],
+            transpose_kernel=True,
+        )
+        rest: Crops = tuple(
+            (left - own_left, right - own_right)
+            for (left, right), (own_left, own_right) in zip(
+                crops, own, strict=True
+            )
+        )
+        return self.finish(outputs, rest, bias)
+
     def with_gradients_of(
         self,
         values: Callable[..., Tensor],

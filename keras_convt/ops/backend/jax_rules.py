@@ -32,6 +32,12 @@ FEW_CHANNELS = 32
 MANY_COLUMNS = 2
 MANY_WEIGHTS = 4096
 
+# Channels, those for each filter, and filters of an image, between which
+# onnxruntime takes longer for a convolution than for one product.
+ENOUGH_CHANNELS = 32
+MANY_CHANNELS_A_FILTER = 8
+FEW_FILTERS = 8
+
 # Pixels from one input pixel to the next that sub-pixel always repays.
 LARGE_STRIDE = 8
 
@@ -121,6 +127,17 @@ def _exported(problem: Problem) -> list[Choice]:
             return [Choice("by_group", "exported, a volume, few groups")]
         return [Choice("overlap_add", "exported, a volume")]
     if problem.unit_strides:
+        if (
+            problem.groups == 1
+            and not problem.dilated
+            and problem.taps <= MANY_TAPS
+            and problem.channels >= ENOUGH_CHANNELS
+            and problem.channels >= MANY_CHANNELS_A_FILTER * problem.filters
+            and (problem.rank == 1 or problem.filters <= FEW_FILTERS)
+        ):
+            # In onnxruntime: 4x2048x192 -> 1 k7 5.7, 4x32x32x64 -> 3 k3 2.1,
+            # 1x64x64x64 -> 3 k9 3.4, 4x32x32x64 -> 16 k3 0.8.
+            return [Choice("overlap_add", "exported, stride 1, few filters")]
         return [Choice("convolution", "exported, stride 1")]
     if problem.depthwise:
         return _depthwise(problem)
