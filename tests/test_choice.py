@@ -151,15 +151,19 @@ def test_groups_one_after_another_choose_for_one_group():
 
 def test_what_is_not_exact_enough_is_not_chosen():
     """Though it is faster, and computed if the caller sets it."""
-    image = {"strides": (2, 2), "dilation_rate": (1, 1), "positions": 10_000}
-    image |= {"context": Context("xla", "cpu"), "kernel_size": (4, 4)}
-    problem = Problem(**(ONE_D | image))
-    assert choose(problem, backend=named("jax")).name == "sub_pixel"
+    within = {"context": Context("xla", "cpu"), "channels": 21, "filters": 21}
+    image = {"kernel_size": (16,) * 2, "strides": (8,) * 2}
+    image |= {"dilation_rate": (1,) * 2, "positions": 256}
+    problem = Problem(**(ONE_D | within | image))
+    assert choose(problem, backend=named("tensorflow")).name == "sub_pixel"
     volume = {"kernel_size": (4,) * 3, "strides": (2,) * 3}
     volume |= {"dilation_rate": (1,) * 3, "positions": 1000}
-    problem = Problem(**(ONE_D | volume))
-    assert choose(problem, backend=named("jax")).name == "overlap_add"
-    assert "sub_pixel" in supported(problem, named("jax"))
+    problem = Problem(**(ONE_D | within | volume))
+    choice = choose(problem, backend=named("tensorflow"))
+    assert choice.name == "overlap_add_transposed"
+    ranked = [each.name for each in named("tensorflow").ranked(problem)]
+    assert ranked == ["sub_pixel", choice.name]
+    assert "sub_pixel" in supported(problem, named("tensorflow"))
 
 
 @pytest.mark.parametrize(

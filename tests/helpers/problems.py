@@ -23,6 +23,10 @@ IMAGE = {
 }
 
 
+# A kernel of more than three strides.
+REACHING = IMAGE | {"kernel_size": (7, 7)}
+
+
 # A kernel of two strides, and steps that are known.
 SIGNAL = {
     "kernel_size": (8,),
@@ -44,6 +48,16 @@ LONG = {
     "steps": (1000,),
     "positions": 1000,
     "channels": 256,
+}
+
+
+# A signal of many steps.
+LASTING = {
+    "kernel_size": (3,),
+    "channels": 64,
+    "filters": 32,
+    "steps": (3000,),
+    "positions": 3000,
 }
 
 

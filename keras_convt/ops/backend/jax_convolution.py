@@ -228,9 +228,9 @@ def _with_products() -> Any:
         def rule(padding: Sizes, primals: Any, tangents: Any) -> Any:
             inputs, kernel = primals
             inputs_dot, kernel_dot = tangents
-            # The transpose of `by_taps`, which is the gradient of the kernel,
-            # is one product for each tap.
-            slope = function(inputs_dot, kernel, padding) + by_taps(
+            # The transpose of `by_taps` is one product for each tap.
+            by_inputs = by_taps if _is_wide(kernel) else function
+            slope = by_inputs(inputs_dot, kernel, padding) + by_taps(
                 inputs, kernel_dot, padding
             )
             return primal(inputs, kernel, padding), slope
@@ -243,7 +243,62 @@ def _with_products() -> Any:
 
 
 def _by_taps(inputs: Tensor, kernel: Tensor, padding: Sizes) -> Tensor:
-    """The same sum, one tap after another."""
+    """The same sum, one tap after another.
+
+    Of the inputs and the outputs, what has fewer channels is copied for each
+    tap. Milliseconds of the gradient of a kernel of 2x2 taps, by copies of the
+    inputs, of the outputs and by XLA: 4x32x32x64 -> 256 9, 34, 751.
+    """
+    add = _by_copied_inputs if _is_wide(kernel) else _by_copied_outputs
+    return add(inputs, kernel, padding)
+
+
+def _is_wide(kernel: Tensor) -> bool:
+    """Whether there are as many filters as channels."""
+    *_, channels, filters = kernel.shape
+    return bool(channels <= filters)
+
+
+def _by_copied_inputs(inputs: Tensor, kernel: Tensor, padding: Sizes) -> Tensor:
+    """The sum of what the inputs around each tap contribute."""
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    *kernel_size, channels, filters = kernel.shape
+    padded = jnp.pad(inputs, [(0, 0), *((n, n) for n in padding), (0, 0)])
+    batch, *steps, _ = padded.shape
+    sizes = [n - k + 1 for n, k in zip(steps, kernel_size, strict=True)]
+    places = _places(kernel_size)
+
+    # Nothing is kept of a tap but the inputs that all of them have.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def add(outputs: Tensor, padded: Tensor, place: Any, tap: Tensor) -> Tensor:
+        around = lax.dynamic_slice(
+            padded, (0, *place, 0), (batch, *sizes, channels)
+        )
+        # Two axes, as in `_of_all_taps`.
+        products = jnp.matmul(around.reshape((-1, channels)), tap)
+        return outputs + products.reshape(outputs.shape)
+
+    def body(outputs: Tensor, tap: Any) -> tuple[Tensor, None]:
+        return add(outputs, padded, *tap), None
+
+    outputs, _ = lax.scan(
+        body,
+        jnp.zeros((batch, *sizes, filters), inputs.dtype),
+        (
+            jnp.asarray(places, "int32"),
+            kernel.reshape((-1, channels, filters)),
+        ),
+    )
+    return outputs
+
+
+def _by_copied_outputs(
+    inputs: Tensor, kernel: Tensor, padding: Sizes
+) -> Tensor:
+    """The contributions of each tap, added to the outputs around it."""
     import jax
     import jax.numpy as jnp
     from jax import lax
@@ -257,9 +312,7 @@ def _by_taps(inputs: Tensor, kernel: Tensor, padding: Sizes) -> Tensor:
         scatter_dims_to_operand_dims=tuple(range(1, rank + 1)),
     )
     # The last tap meets the first output.
-    places = np.stack(
-        np.unravel_index(np.arange(taps)[::-1], kernel_size), axis=-1
-    )
+    places = _places(kernel_size)[::-1]
 
     # Nothing is kept of a tap but the inputs that all of them have.
     @functools.partial(jax.checkpoint, prevent_cse=False)
@@ -287,3 +340,9 @@ def _by_taps(inputs: Tensor, kernel: Tensor, padding: Sizes) -> Tensor:
         ),
     )
     return _cropped(outputs, kernel_size, padding)
+
+
+def _places(kernel_size: Sequence[int]) -> Any:
+    """The place of each tap in the kernel, one int an axis."""
+    taps = np.arange(math.prod(kernel_size))
+    return np.stack(np.unravel_index(taps, kernel_size), axis=-1)

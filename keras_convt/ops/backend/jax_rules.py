@@ -17,9 +17,17 @@ MANY_TAPS = 128
 MANY_TERMS = 64
 MANY_GROUPS = 32
 
-# Contributions from which an image of more positions than columns repays the
-# zeros of sub-pixel.
+# Contributions of an image that caches do not hold, and columns for each
+# channel from which a convolution of its phases is then fast.
 MANY_CONTRIBUTIONS = 2_000_000
+MANY_COLUMNS_OF_IMAGES = 8
+
+# Channels of an image from which Winograd's sums are faster than those; chunks
+# from which overlap-add's are slower than XLA's own, and contributions that
+# its gradients are not to hold.
+MANY_CHANNELS = 256
+MANY_CHUNKS = 4
+TOO_MANY_CONTRIBUTIONS = 2**23
 
 # Positions for each column from which copying the kernel costs nothing.
 MANY_ROWS = 16
@@ -78,10 +86,16 @@ def ranked(problem: Problem) -> list[Choice]:
             return [Choice("native_with_products", "channels first")]
         # 16x256x32 -> 32 k3 "same" 1.0 / 1.0, against 0.7 / 0.8.
         return [Choice("convolution", "stride 1, channels first")]
-    if max(problem.chunks) > 2 and _turns_slowly(problem):
+    uneven = problem.rank == 2 and not problem.two_whole_chunks
+    chunks = max(problem.chunks)
+    if (chunks > 2 or (chunks == 2 and uneven)) and _turns_slowly(problem):
         # 8x8x8x128 -> 128 k5 s2 1.0 / 12, against overlap-add's 0.6 / 13;
-        # 8x256x64 -> 64 k5 s2 1.0 / 10, against 0.9 / 13.
+        # 8x256x64 -> 64 k5 s2 1.0 / 10, against 0.9 / 13; 8x16x16x128 -> 64
+        # k3 s2 1.0 / 12, against 0.85 / 12.
         return [Choice("native_with_products", "channels first")]
+    large_kernel = _image_of_large_kernel(problem)
+    if large_kernel:
+        return large_kernel
     if problem.too_many_terms:
         # 2x4096x32 -> 16 k64 s2: 4 / 10, against overlap-add's 1.2 / 6
         # and 15 times its memory; 128x128x16 -> 8 k9 s2 8 / 3.
@@ -104,17 +118,13 @@ def ranked(problem: Problem) -> list[Choice]:
     if _has_few_channels(problem):
         # 32x64x32 -> 32 k3 s2: 1.3 / 22, against overlap-add's 1.4 / 19.
         return [Choice("overlap_add_transposed", "few channels, long")]
-    # XLA differentiates its input-dilated convolution into one that is 10
-    # to 40 times slower than the two matrix products this becomes
-    # (https://github.com/jax-ml/jax/issues/31662, JAX 0.10.2), and fuses
-    # the sums: 1.8 / 14.
-    choices = [Choice("overlap_add", "its gradients are matrix products")]
-    if problem.rank > 1 and _is_large(problem):
-        # 4x32x32x64 -> 64 k4 s2: 1.2 / 15, against overlap-add's 1.1 / 8;
-        # 64x64x32 -> 32 k4 s2 1.3 / 24, against 1.2 / 20.
-        # FCN: 16x16x21 -> 21 k16 s8 1.5 / 8, against 1.8 / 4.
-        choices.insert(0, Choice("sub_pixel", "a large image, k = 2 s"))
-    return choices
+    if problem.rank == 2 and not problem.dilated and _is_large(problem):
+        return [_large_image(problem)]
+    # XLA differentiates its input-dilated convolution into one that is 10 to
+    # 40 times slower than the two matrix products this becomes
+    # (https://github.com/jax-ml/jax/issues/31662, JAX 0.10.2), and fuses the
+    # sums: 1.8 / 14.
+    return [Choice("overlap_add", "its gradients are matrix products")]
 
 
 def _exported(problem: Problem) -> list[Choice]:
@@ -174,14 +184,66 @@ def _eager_image(problem: Problem) -> list[Choice]:
     return []
 
 
+def _large_image(problem: Problem) -> Choice:
+    """The formulation of an image whose contributions caches do not hold.
+
+    The figures are milliseconds, forward / in training.
+    """
+    if problem.channels >= MANY_CHANNELS and problem.dtype == "float32":
+        # 16x16x16x256 -> 128 k4 s2 46 / 200, against sub-pixel's 79 / 300,
+        # overlap-add's 83 / 236 and the built-in layer's 79 / 4600.
+        return Choice("winograd", "a large image, k = 2 s, many channels")
+    # 16x32x32x64 -> 32 k4 s2 19 / 64, against overlap-add's 41 / 108;
+    # 4x32x32x64 -> 64 k4 s2 7 / 29, against 9 / 55.
+    return Choice("sub_pixel_convolution", "a large image, k = 2 s")
+
+
+def _image_of_large_kernel(problem: Problem) -> list[Choice]:
+    """Formulations of an image whose kernel is more than three strides long.
+
+    The figures are milliseconds, forward / in training.
+    """
+    positions = problem.positions
+    if (
+        problem.rank != 2
+        or problem.dilated
+        or positions is None
+        or max(problem.chunks) < MANY_CHUNKS
+    ):
+        return []
+    if positions >= problem.columns and _is_wide(problem):
+        # 64x64x16 -> 8 k9 s2 2 / 7, against overlap-add's 4 / 13.
+        return [Choice("sub_pixel_convolution", "many pixels, a large kernel")]
+    if positions * problem.columns <= TOO_MANY_CONTRIBUTIONS:
+        # 4x16x16x128 -> 64 k7 s2 11 / 69, against overlap-add's 35 / 77 and
+        # sub-pixel's 19 / 62; k9 19 / 102, against sub-pixel's 32 / 106.
+        return [Choice("native_with_products", "few pixels, a large kernel")]
+    return []
+
+
 def _is_large(problem: Problem) -> bool:
-    """Whether an image is large, with a kernel two strides long."""
+    """Whether an image is large, with a kernel two strides long.
+
+    Then a convolution of its phases is faster than a product, whose result
+    has to be added up.
+    """
+    if not problem.two_whole_chunks or not _is_wide(problem):
+        return False
     positions = problem.positions or 0
-    large = (
+    return (
         positions >= problem.columns
         and positions * problem.columns >= MANY_CONTRIBUTIONS
     ) or min(problem.strides) >= LARGE_STRIDE
-    return large and problem.two_whole_chunks
+
+
+def _is_wide(problem: Problem) -> bool:
+    """Whether columns are so many that a product is not held up by copies.
+
+    64x64x128 -> 16 k4 s2, with 2 for each channel, by a convolution of phases
+    3.4 / 19, and by overlap-add 3.7 / 11; 64x64x64 -> 32, with 8, 3.6 / 12.8
+    and 3.9 / 15.8.
+    """
+    return problem.columns >= MANY_COLUMNS_OF_IMAGES * problem.channels
 
 
 def _is_tall(problem: Problem) -> bool:
