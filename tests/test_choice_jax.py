@@ -10,6 +10,7 @@ from helpers.problems import (
     REACHING,
     SIGNAL,
     STRIDE_ONE,
+    UNEVEN,
     VOLUME,
     chosen,
 )
@@ -124,6 +125,10 @@ from helpers.problems import (
             IMAGE | {"channels": 256, "filters": 128, "dtype": "bfloat16"},
             "sub_pixel_convolution",
         ),
+        ("jax", UNEVEN, "native_with_products"),
+        ("jax", UNEVEN | {"positions": 6944}, "overlap_add"),
+        ("jax", UNEVEN | {"channels": 127}, "overlap_add"),
+        ("jax", UNEVEN | {"dilation_rate": (2, 2)}, "overlap_add"),
         ("jax", REACHING, "sub_pixel_convolution"),
         ("jax", REACHING | {"positions": 3135}, "sub_pixel_convolution"),
         ("jax", REACHING | {"positions": 2674}, "native_with_products"),

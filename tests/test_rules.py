@@ -21,7 +21,8 @@ FILES = sorted(RESULTS.glob("*/formulations-*.csv"))
 # as fast or as slow (2.21): the rules of graphs have to suit both.
 NO_RULE = {"amd-epyc-avx2/formulations-tensorflow.csv"}
 
-# Formulations that are younger than the rows of a machine, and one whose gradients JAX computes in another way since then.
+# Formulations that are younger than the rows of a machine, and one whose
+# gradients JAX has computed in another way since then.
 YOUNGER = {
     "intel-xeon-avx512": {
         "winograd",

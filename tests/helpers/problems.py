@@ -23,6 +23,10 @@ IMAGE = {
 }
 
 
+# A kernel of more than one stride, and less than two.
+UNEVEN = IMAGE | {"kernel_size": (3, 3), "positions": 6945}
+
+
 # A kernel of more than three strides.
 REACHING = IMAGE | {"kernel_size": (7, 7)}
 
