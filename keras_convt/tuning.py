@@ -91,9 +91,9 @@ def tune(
     For each layer, `tune` tries each implementation that the layer supports.
     It times the whole model with it and without it in turn, in a training
     step or a prediction that is compiled as the model is. If the model is
-    faster by more than `margin`, by the median of four comparisons, `tune` sets
-    the layer's `implementation`. The choice is part of the layer's config, so
-    it is saved with the model. It is right for this machine and these sizes.
+    faster by more than `margin`, by the median of at least 60 calls, `tune`
+    sets the layer's `implementation`. The choice is part of the layer's config,
+    so it is saved with the model. It is right for this machine and these sizes.
 
     Args:
         model: A built `keras.Model` with layers of this package. A copy of it
@@ -205,8 +205,8 @@ class _TimedModels:
         _set(layer, name)
         call = self._call(self.other)
         ratios: list[float] = []
-        # What is near the margin is compared again, so that one lucky moment
-        # changes nothing, and another run finds the same.
+        # What may be faster is compared several times, so that one lucky
+        # moment changes nothing, and another run finds the same.
         for _ in range(COMPARISONS):
             ratios += compare(self.best_call, call)
             if statistics.median(ratios) < 1 + self.margin / 2:

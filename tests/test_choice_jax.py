@@ -130,7 +130,42 @@ from helpers.problems import (
         ("jax", UNEVEN | {"channels": 127}, "overlap_add"),
         ("jax", UNEVEN | {"dilation_rate": (2, 2)}, "overlap_add"),
         ("jax", REACHING, "sub_pixel_convolution"),
-        ("jax", REACHING | {"positions": 3135}, "sub_pixel_convolution"),
+        (
+            "jax",
+            REACHING | {"filters": 21, "positions": 1029},
+            "sub_pixel_convolution",
+        ),
+        (
+            "jax",
+            REACHING | {"filters": 21, "positions": 1028},
+            "native_with_products",
+        ),
+        ("jax-eager", REACHING | {"positions": 64}, "overlap_add"),
+        (
+            "jax",
+            REACHING
+            | {"kernel_size": (16, 1), "strides": (2, 1), "positions": 400},
+            "native_with_products",
+        ),
+        (
+            "jax",
+            REACHING
+            | {"kernel_size": (17, 1), "strides": (2, 1), "positions": 400},
+            "overlap_add",
+        ),
+        (
+            "jax",
+            FIRST | IMAGE | {"kernel_size": (3, 3), "positions": 2000},
+            "native_with_products",
+        ),
+        ("jax", FIRST | IMAGE, "sub_pixel_convolution"),
+        (
+            "jax",
+            IMAGE
+            | {"kernel_size": (14, 14), "strides": (7, 7), "channels": 21}
+            | {"filters": 21, "positions": 256},
+            "overlap_add",
+        ),
         ("jax", REACHING | {"positions": 2674}, "native_with_products"),
         ("jax", REACHING | {"positions": 2675}, "sub_pixel_convolution"),
         ("jax", REACHING | {"filters": 21}, "sub_pixel_convolution"),

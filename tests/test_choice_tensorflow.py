@@ -1,7 +1,15 @@
 """What is chosen on TensorFlow, below and above each bound of a rule."""
 
 import pytest
-from helpers.problems import COLORS, DILATED, IMAGE, STRIDE_ONE, VOLUME, chosen
+from helpers.problems import (
+    COLORS,
+    DILATED,
+    FIRST,
+    IMAGE,
+    STRIDE_ONE,
+    VOLUME,
+    chosen,
+)
 
 
 @pytest.mark.parametrize(
@@ -10,6 +18,43 @@ from helpers.problems import COLORS, DILATED, IMAGE, STRIDE_ONE, VOLUME, chosen
         ("tensorflow-xla", {}, "overlap_add_transposed"),
         ("tensorflow-xla", {"channels": 129}, "overlap_add"),
         ("tensorflow-xla", {"filters": 65}, "overlap_add"),
+        (
+            "tensorflow-xla",
+            IMAGE | {"kernel_size": (5, 5), "channels": 65},
+            "native",
+        ),
+        (
+            "tensorflow-xla",
+            IMAGE | {"kernel_size": (5, 5), "channels": 64},
+            "sub_pixel_convolution",
+        ),
+        ("tensorflow-xla", FIRST | {"kernel_size": (3,)}, "native"),
+        (
+            "tensorflow-xla",
+            FIRST | {"kernel_size": (3,), "channels": 64},
+            "native",
+        ),
+        (
+            "tensorflow-xla",
+            FIRST | {"kernel_size": (3,), "channels": 63},
+            "overlap_add_transposed",
+        ),
+        ("tensorflow-xla", FIRST | {"kernel_size": (6,)}, "native"),
+        (
+            "tensorflow-xla",
+            FIRST | {"kernel_size": (7,)},
+            "overlap_add_transposed",
+        ),
+        (
+            "tensorflow-xla",
+            FIRST | {"kernel_size": (2,)},
+            "overlap_add",
+        ),
+        (
+            "tensorflow-xla",
+            FIRST | {"kernel_size": (4,)},
+            "overlap_add_transposed",
+        ),
         ("tensorflow-xla", STRIDE_ONE, "native"),
         ("tensorflow-xla", STRIDE_ONE | {"positions": None}, "convolution"),
         ("tensorflow-xla", STRIDE_ONE | {"filters": 128}, "convolution"),

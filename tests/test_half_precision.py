@@ -136,6 +136,18 @@ def test_outputs_and_gradients(dtype, rng):
         assert_near(dkernel, slopes[1], dtype, layer)
 
 
+def test_gradients_of_many_taps_are_rounded_once(rng):
+    """Which JAX adds up tap by tap; rounded at each, the error is 2**-7."""
+    sizes = {"kernel_size": 9, "strides": 2, "padding": "same"}
+    layer = (2, 1, 26, 16, 8, sizes)
+    arrays, sizes, _ = problem_of(layer, "bfloat16", rng)
+    _, *found = output_and_gradients(arrays, sizes, "bfloat16")
+    slopes = reference.gradients(*arrays, **sizes)[:2]
+    for slope, expected in zip(found, slopes, strict=True):
+        error = np.sqrt(np.mean((numbers(slope) - expected) ** 2))
+        assert error <= 2.0**-8 * np.sqrt(np.mean(expected**2))
+
+
 def test_the_layer_adds_its_bias_before_it_rounds(rng):
     layer = keras_convt.Conv1DTranspose(64, 16, dtype="mixed_bfloat16")
     x = rounded(rng.normal(size=(2, 40, 8)), "bfloat16")

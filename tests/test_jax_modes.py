@@ -237,6 +237,42 @@ def test_no_program_keeps_a_kernel(rng):
     assert [found() for found in kept] == [None, None]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("implementation", "strides"),
+    [("convolution", 1), ("sub_pixel_convolution", 2)],
+)
+def test_gradients_with_numbers_of_64_bits(implementation, strides, dtype, rng):
+    import jax
+
+    # Its name was another one in JAX 0.5.
+    if not hasattr(jax, "enable_x64"):
+        from jax.experimental import enable_x64
+    else:
+        enable_x64 = jax.enable_x64
+    with enable_x64(True):
+        layer = keras_convt.Conv2DTranspose(
+            8, 4, strides, dtype=dtype, implementation=implementation
+        )
+        layer.build((2, 5, 6, 4))
+        kernel, bias = (
+            rng.normal(size=v.shape).astype(dtype)
+            for v in layer.trainable_variables
+        )
+        x = rng.normal(size=(2, 5, 6, 4)).astype(dtype)
+        upstream = rng.normal(size=layer.compute_output_shape(x.shape))
+
+        def loss(x, kernel):
+            y, _ = layer.stateless_call([kernel, bias], [], x)
+            return (y * upstream.astype(dtype)).sum()
+
+        slopes = jax.jit(jax.grad(loss, (0, 1)))(x, kernel)
+    expected = reference.gradients(x, kernel, upstream, strides=strides)
+    for slope, right in zip(slopes, expected[:2], strict=True):
+        assert slope.dtype == dtype
+        assert_close(slope, right, GRADIENTS)
+
+
 @each_call
 def test_without_promotion_of_ranks(name, rng):
     import jax

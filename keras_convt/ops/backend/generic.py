@@ -118,7 +118,11 @@ class Backend:
     ) -> Tensor:
         """Call a function of a mask, which is many small operations.
 
-        The arguments are those of `as_one_program`.
+        Args:
+            function: A function of a module, which takes the mask, then the
+                settings, and depends on nothing else.
+            mask: Tensor of bool.
+            *settings: Its other arguments, as for `as_one_program`.
         """
         return self.as_one_program(function, (mask,), *settings)
 

@@ -26,11 +26,15 @@ MANY_COLUMNS_OF_IMAGES = 8
 # strides is slower than XLA's own.
 ENOUGH_CHANNELS_OF_IMAGES = 128
 
-# Channels of an image from which Winograd's sums are faster than those; chunks
-# from which overlap-add's are slower than XLA's own, and contributions that
-# its gradients are not to hold.
+# Channels of a large image from which Winograd's sums are faster than a
+# convolution of its phases.
 MANY_CHANNELS = 256
+
+# Chunks of an image's kernel from which overlap-add predicts more slowly than
+# XLA's own kernel, and the most that were measured; and the most contributions
+# that the gradients of overlap-add may hold there.
 MANY_CHUNKS = 4
+TOO_MANY_CHUNKS = 8
 TOO_MANY_CONTRIBUTIONS = 2**23
 
 # Positions for each column from which copying the kernel costs nothing.
@@ -50,7 +54,8 @@ ENOUGH_CHANNELS = 32
 MANY_CHANNELS_A_FILTER = 8
 FEW_FILTERS = 8
 
-# Pixels from one input pixel to the next that sub-pixel always repays.
+# Pixels from one input pixel to the next that repay a convolution of phases,
+# even of few positions.
 LARGE_STRIDE = 8
 
 
@@ -97,7 +102,8 @@ def ranked(problem: Problem) -> list[Choice]:
         # 8x256x64 -> 64 k5 s2 1.0 / 10, against 0.9 / 13; 8x16x16x128 -> 64
         # k3 s2 1.0 / 12, against 0.85 / 12.
         return [Choice("native_with_products", "channels first")]
-    large_kernel = _image_of_large_kernel(problem)
+    eager = problem.context.engine == "eager"
+    large_kernel = [] if eager else _image_of_large_kernel(problem)
     if large_kernel:
         return large_kernel
     if problem.too_many_terms:
@@ -116,7 +122,6 @@ def ranked(problem: Problem) -> list[Choice]:
     two_strides = xla_rules.two_strides(problem)
     # In an eager call each new length is compiled, and Winograd's sums
     # take 2 to 3 times as long to compile as the built-in layer.
-    eager = problem.context.engine == "eager"
     if two_strides and not (eager and "winograd" in two_strides[0].name):
         return two_strides
     if _has_few_channels(problem):
@@ -214,7 +219,7 @@ def _large_image(problem: Problem) -> Choice:
 
 
 def _image_of_large_kernel(problem: Problem) -> list[Choice]:
-    """Formulations of an image whose kernel is more than three strides long.
+    """Formulations of an image whose kernel is over three strides on an axis.
 
     The figures are milliseconds, forward / in training.
     """
@@ -223,7 +228,7 @@ def _image_of_large_kernel(problem: Problem) -> list[Choice]:
         problem.rank != 2
         or problem.dilated
         or positions is None
-        or max(problem.chunks) < MANY_CHUNKS
+        or not MANY_CHUNKS <= max(problem.chunks) <= TOO_MANY_CHUNKS
     ):
         return []
     if positions >= problem.columns and _is_wide(problem):
@@ -252,11 +257,12 @@ def _is_large(problem: Problem) -> bool:
 
 
 def _is_wide(problem: Problem) -> bool:
-    """Whether columns are so many that a product is not held up by copies.
+    """Whether an image has many columns for each channel.
 
-    64x64x128 -> 16 k4 s2, with 2 for each channel, by a convolution of phases
-    3.4 / 19, and by overlap-add 3.7 / 11; 64x64x64 -> 32, with 8, 3.6 / 12.8
-    and 3.9 / 15.8.
+    With few, a convolution of its phases trains slowly. The milliseconds of
+    64x64x128 -> 16 k4 s2, with 2 columns for each channel, are 3.4 / 19, and
+    those of overlap-add 3.7 / 11; of 64x64x64 -> 32 k4 s2, with 8, they are
+    3.6 / 12.8 and 3.9 / 15.8.
     """
     return problem.columns >= MANY_COLUMNS_OF_IMAGES * problem.channels
 

@@ -33,6 +33,9 @@ LONG_WITH_LARGE_STRIDE = 1_000_000
 MANY_STEPS = 3000
 ENOUGH_FACTORS = 64
 
+# Contributions of all input steps to all taps, of 16 MiB, that they may hold.
+MANY_CONTRIBUTIONS = 2**22
+
 # Channels from which products repay what they need around them, where taps do
 # not overlap and where oneDNN has no wide vectors.
 MANY_FACTORS = 128
@@ -217,12 +220,14 @@ def _signal(problem: Problem) -> list[Choice]:
     if (
         not problem.context.wide_vectors
         and stride < 4
-        and chunks <= 3
+        and 1 < chunks <= 3
         and min(problem.steps or (0,)) >= MANY_STEPS
         and ENOUGH_FACTORS <= problem.channels > problem.filters
+        and problem.positions * problem.columns <= MANY_CONTRIBUTIONS
     ):
         # 1x6000x64 -> 32 k4 s2 in training 1.2, against native's 0.8;
-        # 1x12000x96 -> 48 k5 s2 1.1, against 0.8. In 8x1500x64 both are 1.0.
+        # 1x12000x64 -> 32 k4 s2 1.2, against 1.0 and sub-pixel's 0.8. In
+        # 8x1500x64 -> 32 all of them are 1.0.
         return [Choice("overlap_add", "training, many steps")]
     long = LONG_WITH_LARGE_STRIDE if stride >= 4 else LONG
     if problem.two_whole_chunks and work >= long:
