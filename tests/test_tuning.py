@@ -15,8 +15,8 @@ from tolerances import SAME_LAYER, assert_close  # isort: skip
 def decoder():
     return keras.Sequential(
         [
-            keras.Input((6, 5)),
-            keras.layers.Conv1D(4, 3, padding="same"),
+            keras.Input((6, 3)),
+            keras.layers.Conv1D(5, 3, padding="same"),
             keras_convt.Conv1DTranspose(4, 4, 2, "same", name="up"),
             keras_convt.Conv1DTranspose(2, 3, 1, "same", name="last"),
         ],
@@ -67,7 +67,7 @@ def test_the_fastest_is_set(training, seconds_of, rng):
         runs=True,
     )
     model = decoder()
-    x = rng.normal(size=(2, 6, 5)).astype("float32")
+    x = rng.normal(size=(2, 6, 3)).astype("float32")
     expected = output(model, x)
     weights = model.get_weights()
     table = keras_convt.tune(model, x, training, verbose=False)
@@ -85,7 +85,7 @@ def test_the_fastest_is_set(training, seconds_of, rng):
 def test_a_second_run_changes_nothing(seconds_of, rng):
     seconds_of(lambda now: 1.0 if now[0] == "native" else 2.0)
     model = decoder()
-    x = rng.normal(size=(2, 6, 5)).astype("float32")
+    x = rng.normal(size=(2, 6, 3)).astype("float32")
     keras_convt.tune(model, x, verbose=False)
     config = model.get_config()
     table = keras_convt.tune(model, x, verbose=False)
@@ -97,7 +97,7 @@ def test_gains_within_the_noise_are_left(seconds_of, rng):
     seconds_of(lambda now: 1.0 if now[0] == "native" else 1.04)
     model = decoder()
     keras_convt.tune(
-        model, rng.normal(size=(2, 6, 5)).astype("float32"), verbose=False
+        model, rng.normal(size=(2, 6, 3)).astype("float32"), verbose=False
     )
     assert names(model) == ["auto", "auto"]
 
@@ -112,7 +112,7 @@ def test_a_lucky_moment_changes_nothing(seconds_of, rng):
     seconds_of(seconds)
     model = decoder()
     keras_convt.tune(
-        model, rng.normal(size=(2, 6, 5)).astype("float32"), verbose=False
+        model, rng.normal(size=(2, 6, 3)).astype("float32"), verbose=False
     )
     assert next(calls) == tuning.COMPARISONS * tuning.ROUNDS
     assert names(model) == ["auto", "auto"]
@@ -121,7 +121,7 @@ def test_a_lucky_moment_changes_nothing(seconds_of, rng):
 def test_what_was_found_is_saved(seconds_of, rng, tmp_path):
     seconds_of(lambda now: 1.0 if now[1] == "overlap_add" else 2.0)
     model = decoder()
-    x = rng.normal(size=(2, 6, 5)).astype("float32")
+    x = rng.normal(size=(2, 6, 3)).astype("float32")
     keras_convt.tune(model, x, verbose=False)
     model.save(tmp_path / "tuned.keras")
     loaded = keras.models.load_model(tmp_path / "tuned.keras")
@@ -140,7 +140,7 @@ def test_an_interrupt_changes_nothing(seconds_of, rng):
     config = model.get_config()
     with pytest.raises(KeyboardInterrupt):
         keras_convt.tune(
-            model, rng.normal(size=(2, 6, 5)).astype("float32"), verbose=False
+            model, rng.normal(size=(2, 6, 3)).astype("float32"), verbose=False
         )
     assert model.get_config() == config
 
