@@ -95,7 +95,8 @@ def _has_more_outputs(kernel_shape: tuple[int, ...], padding: Sizes) -> bool:
 def _products_are_faster(kernel_shape: tuple[int, ...], padding: Sizes) -> bool:
     """Whether the gradient of the kernel is faster by products than by XLA.
 
-    The figures are milliseconds of both gradients, by XLA and by products.
+    The figures are milliseconds of both gradients, by XLA and by products that
+    copy the outputs.
     """
     *kernel_size, channels, filters = kernel_shape
     if len(padding) == 1:
@@ -251,8 +252,9 @@ def _by_taps(inputs: Tensor, kernel: Tensor, padding: Sizes) -> Tensor:
     """The same sum, one tap after another.
 
     Of the inputs and the outputs, what has fewer channels is copied for each
-    tap. Milliseconds of the gradient of a kernel of 2x2 taps, by copies of the
-    inputs, of the outputs and by XLA: 4x32x32x64 -> 256 9, 34, 751.
+    tap. A training step of the layer 4x32x32x64 -> 64 k4 s2, which becomes a
+    convolution of 2x2 taps to 256 filters, takes 30 ms with copies of the
+    inputs, and 51 with copies of the outputs.
     """
     add = _by_copied_inputs if _has_many_filters(kernel) else _by_copied_outputs
     return add(inputs, kernel, padding)
