@@ -39,6 +39,11 @@ from helpers.problems import (
             FIRST | {"kernel_size": (3,), "channels": 63},
             "overlap_add_transposed",
         ),
+        (
+            "tensorflow-xla",
+            FIRST | {"kernel_size": (3,), "dilation_rate": (2,)},
+            "overlap_add",
+        ),
         ("tensorflow-xla", FIRST | {"kernel_size": (6,)}, "native"),
         (
             "tensorflow-xla",

@@ -67,6 +67,7 @@ def ranked(problem: Problem) -> list[Choice]:
     if (
         problem.channels_first
         and problem.rank == 1
+        and not problem.dilated
         and 1 < max(problem.chunks) <= FEW_CHUNKS
         and not problem.two_whole_chunks
         and problem.channels >= MODERATE_CHANNELS
