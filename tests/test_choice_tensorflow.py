@@ -206,6 +206,16 @@ from helpers.problems import (
             "overlap_add",
         ),
         (
+            "tensorflow-xla",
+            IMAGE | {"channels": 64, "filters": 3, "positions": 65_536},
+            "overlap_add",
+        ),
+        (
+            "tensorflow-xla",
+            IMAGE | {"channels": 64, "filters": 4, "positions": 65_536},
+            "sub_pixel_convolution",
+        ),
+        (
             "tensorflow-eager",
             IMAGE | {"steps": (1, 1), "positions": 64, "strides": (1, 1)},
             "native",
