@@ -277,7 +277,23 @@ from helpers.problems import (
             FIRST | {"kernel_size": (1024,), "strides": (256,)},
             "overlap_add",
         ),
-        ("torch", FIRST | {"positions": 7813}, "sub_pixel"),
+        (
+            "torch-narrow",
+            FIRST | {"kernel_size": (1024,), "strides": (256,), "filters": 1},
+            "overlap_add",
+        ),
+        (
+            "torch",
+            FIRST | {"kernel_size": (1024,), "strides": (256,), "filters": 1},
+            "native",
+        ),
+        (
+            "torch",
+            FIRST | {"kernel_size": (1024,), "strides": (256,), "filters": 2},
+            "overlap_add",
+        ),
+        ("torch", FIRST | {"positions": 7813}, "native"),
+        ("torch", FIRST | LONG | {"positions": 64}, "overlap_add"),
         ("torch-export", FIRST | {"kernel_size": (2,)}, "overlap_add"),
         ("torch-export", IMAGE | {"kernel_size": (2, 2)}, "native"),
         ("torch-export", STRIDE_ONE | {"kernel_size": (1,)}, "convolution"),
@@ -298,7 +314,7 @@ from helpers.problems import (
             FIRST | IMAGE | {"positions": 16, "channels": 256},
             "overlap_add_by_chunk",
         ),
-        ("torch", FIRST | STRIDE_ONE, "convolution"),
+        ("torch", FIRST | STRIDE_ONE, "native"),
         ("torch-narrow", {"positions": 7813, "dtype": "bfloat16"}, "sub_pixel"),
         (
             "torch-narrow",

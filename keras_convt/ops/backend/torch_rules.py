@@ -78,7 +78,6 @@ def ranked(problem: Problem) -> list[Choice]:
     if (
         problem.groups == 1
         and problem.channels_first
-        and not problem.context.wide_vectors
         and not exporting
     ):
         return _channels_first(problem)
@@ -137,7 +136,7 @@ def ranked(problem: Problem) -> list[Choice]:
 
 
 def _channels_first(problem: Problem) -> list[Choice]:
-    """One group, without wide vectors.
+    """One group.
 
     A product has its channels last. What goes into it is turned round, and
     what comes out of it turned back, which costs more than it saves unless
@@ -146,7 +145,8 @@ def _channels_first(problem: Problem) -> list[Choice]:
     native = Choice("native", "channels first")
     if problem.unit_strides:
         # 8x512x64 -> 64 k9 1.7 / 1.0, against a convolution's 1.3 / 1.0, and
-        # 4x2048x192 -> 1 k7 1.0 / 1.0, against a product's 0.6 / 0.7.
+        # 4x2048x192 -> 1 k7 1.0 / 1.0, against a product's 0.6 / 0.7. With wide
+        # vectors a convolution is the same, and a product as slow.
         return [native]
     choices = _image(problem)
     if choices:
@@ -159,9 +159,11 @@ def _channels_first(problem: Problem) -> list[Choice]:
         # 8000x1 -> 1 k512 s2 8 / 12, against native's 1.0 / 1.1.
         return [Choice("sub_pixel_convolution", "channels first, many chunks")]
     if problem.rank == 1 and not problem.too_many_terms:
-        if problem.taps >= LARGE_KERNEL:
+        one_filter = problem.filters == 1 and problem.context.wide_vectors
+        if problem.taps >= LARGE_KERNEL and not one_filter:
             # WaveGlow 2.1 / 1.9 and iSTFT 1.8 / 1.2, against native's 0.9 /
-            # 0.9 and 1.0 / 1.0.
+            # 0.9 and 1.0 / 1.0. With wide vectors iSTFT 1.2 / 0.97, against
+            # 1.1 / 1.1.
             return [Choice("overlap_add", "channels first, a large kernel")]
         if _few_positions(problem, WEIGHTS_A_STEP):
             # 512 -> 256 k16 s8 at 50 steps 3.6 / 2.7, against native's 1.7 /
