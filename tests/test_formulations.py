@@ -256,6 +256,10 @@ def test_one_graph_of_torch_compile(implementation, dtype, rng):
         ((5,), 2, "same"),
         ((4,), 2, (1, -3)),
         ((3,), 1, "same"),
+        # Large kernels, whose gradients are computed in another way.
+        ((33,), 2, "same"),
+        ((44,), 2, "same"),
+        ((44,), 2, (5, -3)),
         ((3, 4), 2, "same"),
         ((3, 3), 2, ((1, 0), (0, -2))),
         ((3, 2, 3), 2, "same"),

@@ -73,6 +73,10 @@ NARROW = {
 }
 
 
+# A large kernel of few channels and filters.
+TINY = {"kernel_size": (64,), "channels": 2, "filters": 2}
+
+
 STRIDE_ONE = {"strides": (1,), "kernel_size": (4,)}
 
 

@@ -28,6 +28,9 @@ from keras_convt.ops.types import HALF, Crops, Size, Sizes, Tensor
 MANY_ROWS = 64
 ELEMENTS_A_ROW = 2**16
 
+# Taps of a signal's kernel from which its gradient is slow where oneDNN crops.
+MANY_TAPS = 32
+
 # Batch size times steps of a chunk up to which a product costs less than the
 # copy of a kernel of Keras's layout, which PyTorch makes at each convolution.
 FEW_STEPS = 256
@@ -386,7 +389,9 @@ class Torch(Backend):
             or (
                 onednn
                 and steps is not None
-                and self._crops_later(steps, strides, crops)
+                and self._crops_later(
+                    steps, strides, crops, math.prod(kernel.shape[:-2])
+                )
             ),
         )
         # Zeros that the window still wants past the end get their bias later.
@@ -434,11 +439,17 @@ class Torch(Backend):
                 outputs = self.crop(outputs, rest)
         return outputs + bias if bias_later and bias is not None else outputs
 
-    def _crops_later(self, steps: Sizes, strides: Sizes, crops: Crops) -> bool:
+    def _crops_later(
+        self, steps: Sizes, strides: Sizes, crops: Crops, taps: int
+    ) -> bool:
         """Whether PyTorch must not crop what oneDNN computes."""
         import torch
 
-        if len(steps) < 3:
+        if len(steps) == 1:
+            # The gradient of a large kernel is slow where oneDNN crops:
+            # 8000x16 -> 16 k64 s2 takes 20 ms in training, against 16.
+            return torch.is_grad_enabled() and taps >= MANY_TAPS
+        if len(steps) == 2:
             return False
         # Gradients of volumes that oneDNN crops are slow without AVX-512:
         # 24x24x24x8 -> 16 k5 54 ms, against 26. Of those that it crops to

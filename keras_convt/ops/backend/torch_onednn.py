@@ -46,6 +46,7 @@ def conv_transpose(
     import torch
 
     rank, channels = inputs.ndim - 2, kernel.shape[-1]
+    stride = arguments["stride"][0]
     # oneDNN has kernels for groups of one channel and one filter, with the
     # channels last and no dilation: 1x250x512 -> 512 k4 s2 1.6 times as fast
     # as with the channels first.
@@ -66,6 +67,10 @@ def conv_transpose(
             or (depthwise and max(arguments["dilation"]) == 1)
         )
         and kernel.shape[0] < torch_rules.LARGE_KERNEL
+        and not (
+            torch.is_grad_enabled()
+            and kernel.shape[0] > torch_rules.TOO_MANY_CHUNKS * stride
+        )
         and not (groups == 1 and signal_has_channels_first(inputs))
     )
     if as_image:

@@ -18,10 +18,17 @@ WEIGHTS_A_POSITION = 640
 WEIGHTS_A_PIXEL = 16_384
 WEIGHTS_A_STEP = 4_096
 
-# Chunks of one stride, and taps, from which native multiplies and adds more
-# slowly than a convolution.
+# Chunks of one stride from which native multiplies and adds more slowly than a
+# convolution: with so many taps and so few channels and filters, and, in
+# training, with a large kernel.
 MANY_CHUNKS = 16
-MANY_TAPS = 128
+MANY_TAPS = 64
+ONE_OR_TWO = 2
+
+# Chunks up to which oneDNN's gradient of the kernel of a signal is fast with
+# the channels last: 8000x16 -> 16 k40 s2, of 20, takes 14 ms in training, and
+# k44 677. With the channels first they take 21 and 24.
+TOO_MANY_CHUNKS = 20
 
 # Positions times taps times filters times the stride of a long signal, and of
 # one that is long if its stride is not 2.
@@ -153,9 +160,8 @@ def _channels_first(problem: Problem) -> list[Choice]:
         # 4x8x8x2048 -> 512 k4 s2 2.9 / 1.4, against native's 1.2 / 1.1;
         # 16x16x21 -> 21 k16 s8 1.7 / 1.5, against 1.0 / 1.0.
         return choices
-    many = max(problem.chunks) >= MANY_CHUNKS and problem.taps >= MANY_TAPS
     measured = problem.dtype == "float32" and not problem.dilated
-    if problem.rank == 1 and many and measured:
+    if problem.rank == 1 and measured and _has_many_chunks(problem):
         # 8000x1 -> 1 k512 s2 8 / 12, against native's 1.0 / 1.1.
         return [Choice("sub_pixel_convolution", "channels first, many chunks")]
     if problem.rank == 1 and not problem.too_many_terms:
@@ -211,13 +217,13 @@ def _signal(problem: Problem) -> list[Choice]:
         or problem.dtype != "float32"
     ):
         return []
-    if chunks >= MANY_CHUNKS and problem.taps >= MANY_TAPS:
+    if _has_many_chunks(problem):
         # 8000x1 -> 1 k512 s2 9.0 / 11, against native's 0.9 / 1.0.
         return [Choice("sub_pixel_convolution", "many taps and many chunks")]
-    if not problem.context.gradients:
+    if not problem.context.gradients or chunks > TOO_MANY_CHUNKS:
+        # 8000x16 -> 16 k64 s2 1.1 / 1.0, against a convolution's 0.6 / 0.9.
         return []
-    # oneDNN's gradient of the kernel is slow for long signals: that of
-    # 8000x16 -> 16 k48 s2 takes 40 times as long as the built-in's.
+    # oneDNN's gradient of the kernel is slow for long signals.
     work = _work(problem)
     if (
         not problem.context.wide_vectors
@@ -254,6 +260,18 @@ def _signal(problem: Problem) -> list[Choice]:
         # is faster: 1.3 and 1.1, against 1.1 and 0.9.
         return [Choice("overlap_add_transposed", "training, many channels")]
     return []
+
+
+def _has_many_chunks(problem: Problem) -> bool:
+    """Whether a convolution of a signal's phases is faster than native."""
+    if max(problem.chunks) < MANY_CHUNKS:
+        return False
+    if max(problem.channels, problem.filters) <= ONE_OR_TWO:
+        # 8000x1 -> 1 k64 s2 2.2 / 3.5; 8000x2 -> 2 k64 s2 in training 2.1. With
+        # 4 channels 0.8 / 0.9.
+        return problem.taps >= MANY_TAPS
+    # 8000x16 -> 16 k256 s2 0.5 / 1.2, and with 4 channels 0.9 / 1.3.
+    return problem.context.gradients and problem.taps >= LARGE_KERNEL
 
 
 def _work(problem: Problem) -> int:
