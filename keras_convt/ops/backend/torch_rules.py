@@ -15,6 +15,7 @@ LARGE_KERNEL = 256
 # one position does not repay.
 MANY_WEIGHTS = 250_000
 WEIGHTS_A_POSITION = 640
+WEIGHTS_A_PREDICTED_POSITION = 1000
 WEIGHTS_A_PIXEL = 16_384
 WEIGHTS_A_STEP = 4_096
 
@@ -39,6 +40,9 @@ LONG_WITH_LARGE_STRIDE = 1_000_000
 # channels from which products repay what they need around them there.
 MANY_STEPS = 3000
 ENOUGH_FACTORS = 64
+
+# Channels from which a convolution of phases trains faster with wide vectors.
+SOME_CHANNELS = 32
 
 # Contributions of all input steps to all taps, of 16 MiB, that they may hold.
 MANY_CONTRIBUTIONS = 2**22
@@ -82,11 +86,7 @@ def ranked(problem: Problem) -> list[Choice]:
         # 64x1x1x64 -> 32 k7, which oneDNN computes with the zeros around
         # the one step.
         return [Choice("overlap_add", "one step: a matrix product")]
-    if (
-        problem.groups == 1
-        and problem.channels_first
-        and not exporting
-    ):
+    if problem.groups == 1 and problem.channels_first and not exporting:
         return _channels_first(problem)
     if problem.groups == 1 and problem.unit_strides:
         return _stride_one(problem)
@@ -105,7 +105,11 @@ def ranked(problem: Problem) -> list[Choice]:
         problem.groups == 1
         and (
             problem.rank == 3
-            or (problem.channels >= MANY_FACTORS and problem.dtype == "float32")
+            or (
+                problem.channels >= MANY_FACTORS
+                and problem.dtype == "float32"
+                and not (problem.rank == 1 and problem.context.wide_vectors)
+            )
         )
         and problem.kernel_size == problem.strides
         and not problem.dilated
@@ -113,8 +117,9 @@ def ranked(problem: Problem) -> list[Choice]:
         and not exporting
     ):
         # In training 16x16x16x32 -> 16 k2 s2 1.7 with wide vectors and 1.3
-        # without, against native's 1.1 and 1.0; 8x512x256 -> 128 k2 s2 1.8
-        # and 1.5, against 1.7 and 1.0; 64x64x256 -> 64 k2 s2 2.3 and 1.4,
+        # without, against native's 1.1 and 1.0; 8x512x256 -> 128 k2 s2 1.5
+        # without, against 1.0, and with them 1.8 and 1.1 on two processors,
+        # against 1.7 and 1.3; 64x64x256 -> 64 k2 s2 2.3 and 1.4,
         # against 2.3 and 1.0. Forward native is faster.
         return [Choice("overlap_add", "training, taps that do not overlap")]
     if problem.groups == 1 and not exporting:
@@ -165,8 +170,9 @@ def _channels_first(problem: Problem) -> list[Choice]:
         # 8000x1 -> 1 k512 s2 8 / 12, against native's 1.0 / 1.1.
         return [Choice("sub_pixel_convolution", "channels first, many chunks")]
     if problem.rank == 1 and not problem.too_many_terms:
-        one_filter = problem.filters == 1 and problem.context.wide_vectors
-        if problem.taps >= LARGE_KERNEL and not one_filter:
+        if problem.taps >= LARGE_KERNEL:
+            if problem.filters == 1 and problem.context.wide_vectors:
+                return [native]
             # WaveGlow 2.1 / 1.9 and iSTFT 1.8 / 1.2, against native's 0.9 /
             # 0.9 and 1.0 / 1.0. With wide vectors iSTFT 1.2 / 0.97, against
             # 1.1 / 1.1.
@@ -202,13 +208,15 @@ def _signal(problem: Problem) -> list[Choice]:
         # 1x500x256 -> 128 k16 s8 1.5 / 1.3, against overlap-add's 1.4 / 1.3;
         # 8x256x256 -> 256 k4 s2 in training 1.4, against sub-pixel's 1.2.
         return [Choice("winograd", "many channels, k = 2 s")]
-    if not problem.too_many_terms and _few_positions(
-        problem, WEIGHTS_A_POSITION
-    ):
+    weights = WEIGHTS_A_POSITION
+    if problem.context.wide_vectors and not problem.context.gradients:
+        weights = WEIGHTS_A_PREDICTED_POSITION
+    if not problem.too_many_terms and _few_positions(problem, weights):
         # PyTorch reorders the weights for each call, which few positions
         # do not repay: 512 -> 256 k16 s8 at 50 steps 3.3 / 2.5, against
         # 1.4 / 0.8; with wide vectors 256 -> 128 at 500 steps 1.6 / 1.5,
-        # against 1.6 / 1.2.
+        # against 1.6 / 1.2, and 2x200x256 -> 128 k10 s5 1.2 / 1.4 and
+        # 0.9 / 1.2 on two processors, against 1.2 / 1.2 and 1.2 / 1.2.
         return [Choice("overlap_add", "few positions")]
     # The rest is about oneDNN's kernels of float32.
     if (
@@ -237,18 +245,28 @@ def _signal(problem: Problem) -> list[Choice]:
         # 1x12000x64 -> 32 k4 s2 1.2, against 1.0 and sub-pixel's 0.8. In
         # 8x1500x64 -> 32 all of them are 1.0.
         return [Choice("overlap_add", "training, many steps")]
+    wide = problem.context.wide_vectors
     long = LONG_WITH_LARGE_STRIDE if stride >= 4 else LONG
-    if problem.two_whole_chunks and work >= long:
+    if (
+        problem.two_whole_chunks
+        and work >= long
+        and (stride >= LARGE_STRIDE or not wide)
+    ):
         # 1x4000x128 -> 64 k8 s4 in training 1.9, against native's 0.8;
-        # 1x2000x64 -> 32 k8 s4 1.3 with wide vectors and without, against 1.1
-        # and 0.6; 1x500x128 -> 64 k8 s4 1.2 and 1.2, against 1.2 and 0.8.
+        # 1x500x128 -> 64 k8 s4 1.2, against 0.8. With wide vectors
+        # 1x8000x64 -> 32 k16 s8 1.5, against 1.3, and of smaller strides native
+        # is faster: 1x24000x64 -> 32 k4 s2 1.6, against 0.8.
         return [Choice("sub_pixel", "training, a long signal, k = 2 s")]
     whole = problem.taps % stride == 0
-    if 2 < chunks <= 4 and whole and stride >= 4 and work >= 2 * LONG:
-        # 1x4000x64 -> 32 k16 s4 in training 1.7, against native's 1.3.
+    large = work >= 2 * LONG
+    if 2 < chunks <= 4 and whole and stride >= 4 and large and not wide:
+        # 1x4000x64 -> 32 k16 s4 in training 1.7, against native's 1.3; with
+        # wide vectors 1.1, against 1.2.
         return [Choice("sub_pixel", "training, a long signal")]
-    if chunks > 4 and work >= 2 * LONG:
-        # 1x24000x32 -> 32 k16 s2 in training 1.6, against native's 0.6.
+    if chunks > 4 and large and (problem.channels >= SOME_CHANNELS or not wide):
+        # 1x24000x32 -> 32 k16 s2 in training 1.6, against native's 0.6, and
+        # with wide vectors 2.1, against 1.1. 1x8000x16 -> 16 k40 s2 with them
+        # 1.1, against 1.4.
         return [Choice("sub_pixel_convolution", "training, a long signal")]
     if (
         not problem.context.wide_vectors
