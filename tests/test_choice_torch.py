@@ -132,11 +132,6 @@ from helpers.problems import (
             "native",
         ),
         (
-            "torch-narrow",
-            {"kernel_size": (8,), "strides": (4,), "positions": 488},
-            "native",
-        ),
-        (
             "torch-narrow-inference",
             STRIDE_ONE
             | {"kernel_size": (5, 5, 5), "filters": 48, "channels": 48},
