@@ -126,8 +126,13 @@ from helpers.problems import (
         ("tensorflow-xla", IMAGE | {"kernel_size": (3, 3)}, "native"),
         (
             "tensorflow-xla",
-            IMAGE | {"kernel_size": (3, 3), "positions": 30},
+            IMAGE | {"kernel_size": (3, 3), "positions": 18},
             "overlap_add",
+        ),
+        (
+            "tensorflow-xla",
+            IMAGE | {"kernel_size": (3, 3), "positions": 19},
+            "native",
         ),
         (
             "tensorflow-xla",

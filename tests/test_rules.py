@@ -16,11 +16,6 @@ from keras_convt.ops.problem import Context, Problem
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 FILES = sorted(RESULTS.glob("*/formulations-*.csv"))
 
-# Rows that are not compared. Without wide vectors TensorFlow's graphs compute
-# without oneDNN, and those of other machines with it, which is up to 80 times
-# as fast or as slow (2.21): the rules of graphs have to suit both.
-NO_RULE = {"amd-epyc-avx2/formulations-tensorflow.csv"}
-
 # Formulations that are younger than the rows of a machine. JAX has computed the
 # gradients of one of them in another way since then.
 YOUNGER = {
@@ -39,9 +34,15 @@ YOUNGER = {
 SLOWER_THAN_THE_BEST = 1.15
 FASTER_THAN_ITS_OWN = 0.95
 
-# Seconds by which a first training call takes longer than the built-in layer's,
-# from which a formulation is not what others are compared with.
-SLOW_TO_COMPILE = 1.0
+# The same where a rule suits one machine better than another: it may lose this
+# on the one if it gains more on the other.
+WHERE_MACHINES_DIFFER = 0.8
+
+# A first training call may take 1.5 times as long as the built-in layer's, and
+# so many seconds more. A formulation whose call takes longer is not what others
+# are compared with.
+SLOWER_TO_COMPILE = 1.5
+SECONDS_TO_COMPILE = 0.3
 
 # Milliseconds under which a time is that of calling, and not of computing.
 SHORTEST = 1.0
@@ -52,8 +53,11 @@ def sizes(text):
 
 
 def layers(path):
-    """The rows of each layer: milliseconds by formulation."""
-    found, first_call = {}, {}
+    """The rows of each layer: milliseconds by formulation.
+
+    And the names of those that compile soon enough.
+    """
+    found, first_call, soon = {}, {}, {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             steps, batch = sizes(row["steps"]), int(row["batch"])
@@ -78,15 +82,37 @@ def layers(path):
                     wide_vectors="avx512" in row["machine"],
                 ),
             )
-            times = found.setdefault((problem, row["padding"]), {})
+            layer, formulation = (problem, row["padding"]), row["formulation"]
+            found.setdefault(layer, {})[formulation] = (
+                float(row["forward_ms"]),
+                float(row["training_ms"]),
+            )
             first = float(row["first_training_s"])
             # The built-in layer has the first row of each.
-            if first - first_call.setdefault(problem, first) < SLOW_TO_COMPILE:
-                times[row["formulation"]] = (
-                    float(row["forward_ms"]),
-                    float(row["training_ms"]),
-                )
-    return found
+            limit = SLOWER_TO_COMPILE * first_call.setdefault(layer, first)
+            if first <= limit + SECONDS_TO_COMPILE:
+                soon.setdefault(layer, set()).add(formulation)
+    return {layer: (times, soon[layer]) for layer, times in found.items()}
+
+
+def differs_by_machine(path, problem):
+    """Whether the fastest is another one on each machine, and no rule can tell.
+
+    Then what is chosen is compared with the backend's own kernel alone.
+    """
+    if path.name == "formulations-tensorflow.csv":
+        # TensorFlow's graphs compute with oneDNN where vectors are wide, and
+        # without it elsewhere (2.21). One is up to 80 times as fast or as slow
+        # as the other, and TensorFlow does not say which it uses.
+        return True
+    # Contributions of 24 MB and more, which the caches of one processor hold:
+    # 24x24x24x16 -> 16 k3 is 2.2 / 3.1 times as fast by overlap-add there, and
+    # 0.5 / 1.3 times on another.
+    return (
+        path.name == "formulations-tensorflow-xla.csv"
+        and problem.rank == 3
+        and problem.unit_strides
+    )
 
 
 def chosen_for(problem, backend):
@@ -107,7 +133,7 @@ def test_what_is_chosen_was_measured_somewhere():
     measured, missing = set(), set()
     for path in FILES:
         name = path.stem.removeprefix("formulations-").split("-")[0]
-        for (problem, padding), times in layers(path).items():
+        for (problem, padding), (times, _) in layers(path).items():
             layer = (path.stem, dataclasses.replace(problem, context=Context()))
             found = {*chosen_for(problem, named(name))} <= times.keys()
             (measured if found else missing).add((*layer, padding))
@@ -116,11 +142,7 @@ def test_what_is_chosen_was_measured_somewhere():
 
 @pytest.mark.parametrize(
     "path",
-    [
-        path
-        for path in FILES
-        if f"{path.parent.name}/{path.name}" not in NO_RULE
-    ],
+    FILES,
     ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
 def test_what_is_chosen_is_nearly_the_fastest(path):
@@ -128,7 +150,7 @@ def test_what_is_chosen_is_nearly_the_fastest(path):
     wrong = []
     backend = named(name)
     younger = YOUNGER.get(f"{path.parent.name}/{path.name}", set())
-    for (problem, padding), times in layers(path).items():
+    for (problem, padding), (times, soon) in layers(path).items():
         forward, training = chosen_for(problem, backend)
         if {forward, training} & younger:
             continue
@@ -140,13 +162,16 @@ def test_what_is_chosen_is_nearly_the_fastest(path):
             for key, time in times.items()
             # With one group, "by_group" is what it applies to each.
             if key not in ("built-in", "by_group")
+            and key in soon | {forward, training}
             and is_exact(key, problem, backend)
         )
-        slower = chosen / best
+        slower, least = chosen / best, FASTER_THAN_ITS_OWN
+        if differs_by_machine(path, problem):
+            slower, least = 1.0, WHERE_MACHINES_DIFFER
         # Its own kernel, where that is exact enough to be used.
         own = 1.0
         if is_exact("native", problem, backend):
             own = sum(times["native"]) / chosen
-        if slower > SLOWER_THAN_THE_BEST or own < FASTER_THAN_ITS_OWN:
+        if slower > SLOWER_THAN_THE_BEST or own < least:
             wrong.append(f"{problem}, {padding}: {slower:.2f}, {own:.2f}")
     assert not wrong, "\n".join(wrong)
