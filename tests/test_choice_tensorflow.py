@@ -6,6 +6,7 @@ from helpers.problems import (
     DILATED,
     FIRST,
     IMAGE,
+    LONG,
     STRIDE_ONE,
     VOLUME,
     chosen,
@@ -123,6 +124,24 @@ from helpers.problems import (
             "overlap_add",
         ),
         ("tensorflow-xla", IMAGE | {"channels": 65}, "native"),
+        (
+            "tensorflow",
+            LONG | {"channels": 512, "positions": 32},
+            "overlap_add",
+        ),
+        ("tensorflow", LONG | {"channels": 512, "positions": 33}, "native"),
+        (
+            "tensorflow",
+            IMAGE | {"filters": 4, "channels": 64},
+            "overlap_add",
+        ),
+        ("tensorflow", IMAGE | {"filters": 4, "channels": 63}, "native"),
+        ("tensorflow", IMAGE | {"filters": 5}, "native"),
+        (
+            "tensorflow",
+            IMAGE | {"filters": 4, "strides": (1, 1)},
+            "native",
+        ),
         ("tensorflow-xla", IMAGE | {"kernel_size": (3, 3)}, "native"),
         (
             "tensorflow-xla",
