@@ -132,11 +132,23 @@ from helpers.problems import (
         ("tensorflow", LONG | {"channels": 512, "positions": 33}, "native"),
         (
             "tensorflow",
+            LONG | {"channels": 512, "positions": 32, "dtype": "bfloat16"},
+            "native",
+        ),
+        (
+            "tensorflow",
             IMAGE | {"filters": 4, "channels": 64},
             "overlap_add",
         ),
         ("tensorflow", IMAGE | {"filters": 4, "channels": 63}, "native"),
         ("tensorflow", IMAGE | {"filters": 5}, "native"),
+        (
+            "tensorflow",
+            IMAGE | {"filters": 4, "kernel_size": (2, 2)},
+            "native",
+        ),
+        ("tensorflow", IMAGE | FIRST | {"filters": 4}, "native"),
+        ("tensorflow", VOLUME | {"filters": 4, "channels": 512}, "native"),
         (
             "tensorflow",
             IMAGE | {"filters": 4, "strides": (1, 1)},

@@ -74,7 +74,7 @@ NARROW = {
 
 
 # A large kernel of few channels and filters.
-TINY = {"kernel_size": (64,), "channels": 2, "filters": 2}
+FEW_CHANNELS = {"kernel_size": (64,), "channels": 2, "filters": 2}
 
 
 STRIDE_ONE = {"strides": (1,), "kernel_size": (4,)}

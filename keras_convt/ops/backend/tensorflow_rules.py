@@ -90,10 +90,16 @@ def _graph(problem: Problem) -> list[Choice]:
         # WaveGlow 2.0 / 1.5 with wide vectors, and 1.0 / 0.8 without; with
         # one filter (iSTFT) there is no gain.
         return [Choice("overlap_add", "a large kernel")]
-    if (
-        problem.rank == 1
-        and problem.positions is not None
+    # The rest was measured in float32, and without dilation.
+    measured = (
+        problem.dtype == "float32"
+        and not problem.dilated
         and not problem.unit_strides
+    )
+    if (
+        measured
+        and problem.rank == 1
+        and problem.positions is not None
         and problem.weights >= WEIGHTS_A_STEP * problem.positions
     ):
         # 2x64x512 -> 256 k16 s8 1.2 / 1.4 with oneDNN and 1.4 / 1.1 without,
@@ -101,11 +107,12 @@ def _graph(problem: Problem) -> list[Choice]:
         # without.
         return [Choice("overlap_add", "few positions, many weights")]
     if (
-        problem.rank == 2
+        measured
+        and problem.rank == 2
+        and problem.kernel_size != problem.strides
         and problem.filters <= FEW_FILTERS
         and problem.columns <= problem.channels
-        and not problem.unit_strides
-        and not problem.dilated
+        and not problem.channels_first
     ):
         # 4x32x32x64 -> 3 k4 s2 2.2 / 1.3 with oneDNN and 1.2 / 1.0 without,
         # against native's 1.0 / 1.0 and 1.1 / 0.9.

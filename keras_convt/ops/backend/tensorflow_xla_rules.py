@@ -105,11 +105,11 @@ def _strided(problem: Problem) -> list[Choice]:
     columns, channels = problem.columns, problem.channels
     positions = problem.positions
     if problem.rank > 1 and problem.kernel_size != problem.strides:
-        # 8x16x16x128 -> 64 k3 s2: 1 / 1, against 0.9 / 0.85. With few
-        # positions, 1x8x8x256 -> 128 k3 s2, overlap-add's 1.4 / 1.7, and
-        # 16x4x4x512 -> 256 k4 s2 2.1 / 1.5; with 2048 weights for each,
-        # 16x4x4x256 -> 128 k4 s2, 1.3 / 1.0 and on a second processor
-        # 1.1 / 0.8.
+        # 8x16x16x128 -> 64 k3 s2: 1 / 1, against overlap-add's 0.9 / 0.85.
+        # With few positions overlap-add is faster: 1x8x8x256 -> 128 k3 s2
+        # 1.4 / 1.7, and 16x4x4x512 -> 256 k4 s2 2.1 / 1.5. With 2048 weights
+        # for each position, 16x4x4x256 -> 128 k4 s2, it depends on the
+        # processor: 1.3 / 1.0 and 1.1 / 0.8, against native's 1.0 / 1.0.
         if positions is not None and columns * channels >= 4000 * positions:
             return [Choice("overlap_add", "few positions")]
         if problem.rank == 3:

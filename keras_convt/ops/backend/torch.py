@@ -29,7 +29,7 @@ MANY_ROWS = 64
 ELEMENTS_A_ROW = 2**16
 
 # Taps of a signal's kernel from which its gradient is slow where oneDNN crops.
-MANY_TAPS = 32
+TAPS_SLOW_TO_CROP = 20
 
 # Batch size times steps of a chunk up to which a product costs less than the
 # copy of a kernel of Keras's layout, which PyTorch makes at each convolution.
@@ -442,13 +442,13 @@ class Torch(Backend):
     def _crops_later(
         self, steps: Sizes, strides: Sizes, crops: Crops, taps: int
     ) -> bool:
-        """Whether PyTorch must not crop what oneDNN computes."""
+        """Whether oneDNN is slow or wrong where it crops what it computes."""
         import torch
 
         if len(steps) == 1:
-            # The gradient of a large kernel is slow where oneDNN crops:
-            # 8000x16 -> 16 k64 s2 takes 20 ms in training, against 16.
-            return torch.is_grad_enabled() and taps >= MANY_TAPS
+            # 8000x16 -> 16 k64 s2 takes 20 ms in training, against 16, and
+            # k20 s1 12.5, against 10.8; k16 s1 6.9, against 9.8.
+            return torch.is_grad_enabled() and taps >= TAPS_SLOW_TO_CROP
         if len(steps) == 2:
             return False
         # Gradients of volumes that oneDNN crops are slow without AVX-512:
@@ -467,10 +467,11 @@ def _half_on_cpu(tensor: Tensor) -> bool:
     """Whether a convolution of a tensor has to be computed in float32.
 
     On processors with AMX some of oneDNN's convolutions of bfloat16, and many
-    of their gradients, are wrong (PyTorch 2.13): see "bfloat16" in
-    docs/upstream.md. In float32 it is as fast or faster without AMX: 128 ->
-    64 k16 s8 1.4 / 1.3 times, and in float16, whose gradients oneDNN does not
-    have, 1.3 / 60.
+    of their gradients, are wrong, and on an AMD processor with instructions for
+    bfloat16 some gradients of small sizes are (PyTorch 2.13): see "bfloat16" in
+    docs/upstream.md. Without such instructions it is as fast or faster in
+    float32: 128 -> 64 k16 s8 1.4 / 1.3 times, and in float16, whose gradients
+    oneDNN does not have, 1.3 / 60. With them it takes up to twice as long.
     """
     import torch
 

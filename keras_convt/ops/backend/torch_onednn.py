@@ -16,6 +16,12 @@ from keras_convt.ops.types import Sizes, Tensor
 # product after another, with more than twice the error from 64 on.
 FEW_CHANNELS = 48
 
+# Taps for each step of the stride, and one stride more, from which oneDNN's
+# gradient of the kernel of a signal is slow with the channels last. Of 8000x16
+# -> 16, k28 s1 takes 8 in training and k31 298, k44 s2 11 and k46 466; with the
+# channels first, 15, 10, 17 and 22.
+TAPS_A_STRIDE = 15
+
 # Weights from which it pays to put a kernel in order by transposing matrices.
 MANY_WEIGHTS = 2**16
 
@@ -68,8 +74,9 @@ def conv_transpose(
         )
         and kernel.shape[0] < torch_rules.LARGE_KERNEL
         and not (
-            torch.is_grad_enabled()
-            and kernel.shape[0] > torch_rules.TOO_MANY_CHUNKS * stride
+            groups == 1
+            and torch.is_grad_enabled()
+            and kernel.shape[0] >= TAPS_A_STRIDE * (stride + 1) - 1
         )
         and not (groups == 1 and signal_has_channels_first(inputs))
     )

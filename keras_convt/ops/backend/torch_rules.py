@@ -15,21 +15,20 @@ LARGE_KERNEL = 256
 # one position does not repay.
 MANY_WEIGHTS = 250_000
 WEIGHTS_A_POSITION = 640
-WEIGHTS_A_PREDICTED_POSITION = 1000
+WEIGHTS_A_POSITION_FORWARD = 1000
 WEIGHTS_A_PIXEL = 16_384
 WEIGHTS_A_STEP = 4_096
 
-# Chunks of one stride from which native multiplies and adds more slowly than a
-# convolution: with so many taps and so few channels and filters, and, in
-# training, with a large kernel.
+# Chunks of one stride from which native adds more slowly than a convolution of
+# phases, if channels and filters are one or two and taps are so many, or in
+# training, if the kernel is large.
 MANY_CHUNKS = 16
+FEWEST_CHANNELS = 2
 MANY_TAPS = 64
-ONE_OR_TWO = 2
 
-# Chunks up to which oneDNN's gradient of the kernel of a signal is fast with
-# the channels last: 8000x16 -> 16 k40 s2, of 20, takes 14 ms in training, and
-# k44 677. With the channels first they take 21 and 24.
-TOO_MANY_CHUNKS = 20
+# The most chunks of a kernel of several channels that a convolution of phases
+# trains faster than native.
+MOST_CHUNKS = 20
 
 # Positions times taps times filters times the stride of a long signal, and of
 # one that is long if its stride is not 2.
@@ -189,6 +188,7 @@ def _channels_first(problem: Problem) -> list[Choice]:
 def _signal(problem: Problem) -> list[Choice]:
     """Signals of one group with strides, where native is not the fastest."""
     (stride,), (chunks,) = problem.strides, problem.chunks
+    wide = problem.context.wide_vectors
     if problem.taps >= LARGE_KERNEL and not problem.too_many_terms:
         # WaveGlow 2.1 / 2.1 and iSTFT 1.5 / 1.5, against native's 1.7 /
         # 1.6 and 1.2 / 1.1.
@@ -208,15 +208,18 @@ def _signal(problem: Problem) -> list[Choice]:
         # 1x500x256 -> 128 k16 s8 1.5 / 1.3, against overlap-add's 1.4 / 1.3;
         # 8x256x256 -> 256 k4 s2 in training 1.4, against sub-pixel's 1.2.
         return [Choice("winograd", "many channels, k = 2 s")]
-    weights = WEIGHTS_A_POSITION
-    if problem.context.wide_vectors and not problem.context.gradients:
-        weights = WEIGHTS_A_PREDICTED_POSITION
-    if not problem.too_many_terms and _few_positions(problem, weights):
+    weights_a_position = WEIGHTS_A_POSITION
+    if wide and not problem.context.gradients:
+        weights_a_position = WEIGHTS_A_POSITION_FORWARD
+    if not problem.too_many_terms and _few_positions(
+        problem, weights_a_position
+    ):
         # PyTorch reorders the weights for each call, which few positions
         # do not repay: 512 -> 256 k16 s8 at 50 steps 3.3 / 2.5, against
-        # 1.4 / 0.8; with wide vectors 256 -> 128 at 500 steps 1.6 / 1.5,
-        # against 1.6 / 1.2, and 2x200x256 -> 128 k10 s5 1.2 / 1.4 and
-        # 0.9 / 1.2 on two processors, against 1.2 / 1.2 and 1.2 / 1.2.
+        # native's 1.4 / 0.8. With wide vectors 256 -> 128 at 500 steps
+        # 1.6 / 1.5, against 1.6 / 1.2. There, 2x200x256 -> 128 k10 s5 trains
+        # as fast as native or faster, and predicts at 0.9 on one processor,
+        # where native is at 1.2.
         return [Choice("overlap_add", "few positions")]
     # The rest is about oneDNN's kernels of float32.
     if (
@@ -226,15 +229,15 @@ def _signal(problem: Problem) -> list[Choice]:
     ):
         return []
     if _has_many_chunks(problem):
-        # 8000x1 -> 1 k512 s2 9.0 / 11, against native's 0.9 / 1.0.
         return [Choice("sub_pixel_convolution", "many taps and many chunks")]
-    if not problem.context.gradients or chunks > TOO_MANY_CHUNKS:
-        # 8000x16 -> 16 k64 s2 1.1 / 1.0, against a convolution's 0.6 / 0.9.
+    if not problem.context.gradients or chunks > MOST_CHUNKS:
+        # Native: 8000x16 -> 16 k64 s2 1.1 / 1.0, against 0.6 / 0.9 by a
+        # convolution of phases.
         return []
     # oneDNN's gradient of the kernel is slow for long signals.
     work = _work(problem)
     if (
-        not problem.context.wide_vectors
+        not wide
         and stride < 4
         and 1 < chunks <= 3
         and min(problem.steps or (0,)) >= MANY_STEPS
@@ -245,7 +248,6 @@ def _signal(problem: Problem) -> list[Choice]:
         # 1x12000x64 -> 32 k4 s2 1.2, against 1.0 and sub-pixel's 0.8. In
         # 8x1500x64 -> 32 all of them are 1.0.
         return [Choice("overlap_add", "training, many steps")]
-    wide = problem.context.wide_vectors
     long = LONG_WITH_LARGE_STRIDE if stride >= 4 else LONG
     if (
         problem.two_whole_chunks
@@ -269,7 +271,7 @@ def _signal(problem: Problem) -> list[Choice]:
         # 1.1, against 1.4.
         return [Choice("sub_pixel_convolution", "training, a long signal")]
     if (
-        not problem.context.wide_vectors
+        not wide
         and problem.channels >= MANY_FACTORS
         and problem.positions >= MANY_POSITIONS
     ):
@@ -284,11 +286,11 @@ def _has_many_chunks(problem: Problem) -> bool:
     """Whether a convolution of a signal's phases is faster than native."""
     if max(problem.chunks) < MANY_CHUNKS:
         return False
-    if max(problem.channels, problem.filters) <= ONE_OR_TWO:
-        # 8000x1 -> 1 k64 s2 2.2 / 3.5; 8000x2 -> 2 k64 s2 in training 2.1. With
-        # 4 channels 0.8 / 0.9.
+    if max(problem.channels, problem.filters) <= FEWEST_CHANNELS:
+        # Such a convolution, against native's 1.0 / 1.0: 8000x1 -> 1 k64 s2
+        # 2.2 / 3.5, and k512 9 / 11; 8000x4 -> 4 k64 s2 0.8 / 0.9.
         return problem.taps >= MANY_TAPS
-    # 8000x16 -> 16 k256 s2 0.5 / 1.2, and with 4 channels 0.9 / 1.3.
+    # 8000x16 -> 16 k256 s2 0.5 / 1.2, and 8000x4 -> 4 0.9 / 1.3.
     return problem.context.gradients and problem.taps >= LARGE_KERNEL
 
 
