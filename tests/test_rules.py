@@ -38,8 +38,8 @@ FASTER_THAN_ITS_OWN = 0.95
 # The same where the fastest is another one on each machine.
 WHERE_MACHINES_DIFFER = 0.8
 
-# A formulation whose first training call takes longer than 1.5 times that of the
-# built-in layer, and so many seconds more, is not compared with.
+# A formulation whose first training call takes longer than 1.5 times that of
+# the built-in layer, and so many seconds more, is not compared with.
 SLOWER_TO_COMPILE = 1.5
 SECONDS_TO_COMPILE = 0.3
 
