@@ -124,6 +124,18 @@ from helpers.problems import (
             "overlap_add",
         ),
         ("tensorflow-xla", IMAGE | {"channels": 65}, "native"),
+        ("tensorflow", {"channels": 33, "positions": 10}, "overlap_add"),
+        ("tensorflow", {"channels": 32, "positions": 10}, "native"),
+        (
+            "tensorflow",
+            {"channels": 32, "filters": 8, "positions": 10},
+            "overlap_add",
+        ),
+        (
+            "tensorflow",
+            {"channels": 32, "filters": 9, "positions": 10},
+            "native",
+        ),
         (
             "tensorflow",
             LONG | {"channels": 512, "positions": 32},

@@ -15,7 +15,8 @@ SMALL_WORK = 4_000_000
 # small ones.
 LARGE_KERNEL = 256
 
-# Channels up to which a large kernel repays the zeros of sub-pixel.
+# Channels up to which a large kernel repays the zeros of sub-pixel, and a small
+# product does not repay sums of more columns than channels.
 FEW_CHANNELS = 32
 
 # Weights for each step of a batch of signals from which a product is faster.
@@ -73,8 +74,14 @@ def _graph(problem: Problem) -> list[Choice]:
     if (
         problem.positions is not None
         and problem.positions * problem.weights < SMALL_WORK
+        # Else the sums take longer than the product: 8x66x32 -> 32 k7 s1
+        # 0.9 / 1.0, 16x256x8 -> 8 k3 s1 0.8 / 0.9.
+        and (
+            problem.channels > FEW_CHANNELS
+            or problem.columns <= problem.channels
+        )
     ):
-        # 4x10x128 -> 32 k3 s2: 1.4 / 1.6.
+        # 4x10x128 -> 32 k3 s2 1.4 / 1.6; 1x4096x32 -> 1 k7 1.7 / 1.4.
         return [Choice("overlap_add", "little work")]
     if problem.kernel_size == problem.strides and problem.rank == 1:
         # A matrix product and a reshape. k2 s2 1.08 / 1.05; of images, whose
