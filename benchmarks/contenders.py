@@ -94,7 +94,7 @@ def model_contenders(
 
     The shape is channels_last and has the batch of the input.
     """
-    # The same weights in every run: of random ones, some put an activation so
+    # The same weights in every run. With other ones, an activation may be so
     # near to a kink that sums in another order change its gradient.
     keras.utils.set_random_seed(0)
     built_in, ours = (

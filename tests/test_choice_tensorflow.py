@@ -156,6 +156,13 @@ from helpers.problems import (
         ("tensorflow", IMAGE | {"filters": 5}, "native"),
         (
             "tensorflow",
+            IMAGE | {"filters": 4, "positions": 65536},
+            "overlap_add",
+        ),
+        ("tensorflow", IMAGE | {"filters": 4, "positions": 65537}, "native"),
+        ("tensorflow", IMAGE | {"filters": 4, "positions": None}, "native"),
+        (
+            "tensorflow",
             IMAGE | {"filters": 4, "kernel_size": (2, 2)},
             "native",
         ),

@@ -22,6 +22,9 @@ FEW_CHANNELS = 32
 # Weights for each step of a batch of signals from which a product is faster.
 WEIGHTS_A_STEP = 16_384
 
+# Contributions of all pixels to all taps, of 16 MiB, that they may hold.
+MANY_CONTRIBUTIONS = 2**22
+
 # Filters of an image: its colors, and whether it is transparent.
 FEW_FILTERS = 4
 
@@ -117,6 +120,10 @@ def _graph(problem: Problem) -> list[Choice]:
         measured
         and problem.rank == 2
         and problem.kernel_size != problem.strides
+        # Not where sizes are open, as in most exports: onnxruntime takes 1.5
+        # times as long for it as for its own ConvTranspose.
+        and problem.positions is not None
+        and problem.positions * problem.columns <= MANY_CONTRIBUTIONS
         and problem.filters <= FEW_FILTERS
         and problem.columns <= problem.channels
         and not problem.channels_first
